@@ -4,13 +4,14 @@ Spatial axes come first, in the file's own voxel order; an image ends in a chann
 never has one.
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from medseg_tf.errors import GeometryError, ImageReadError, LabelError
+
+UNITS = ("mm", "um", "pixel")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,8 @@ class Grid:
         units: "mm", "um" or "pixel" (size unknown).
 
     Raises:
-        GeometryError: shape and affine disagree, or the affine has no inverse.
+        GeometryError: an axis shorter than 1, shape and affine disagree, the affine has no
+            inverse, or the units are others.
     """
 
     shape: tuple
@@ -33,6 +35,10 @@ class Grid:
     def __post_init__(self):
         shape = tuple(int(size) for size in self.shape)
         rank = len(shape)
+        if min(shape, default=0) < 1:
+            raise GeometryError(f"grid of shape {self.shape}; each axis needs at least one voxel.")
+        if self.units not in UNITS:
+            raise GeometryError(f"units {self.units!r}; expected one of {', '.join(UNITS)}.")
         affine = np.eye(rank + 1) if self.affine is None else np.array(self.affine, float)
         if affine.shape != (rank + 1, rank + 1):
             raise GeometryError(
@@ -66,7 +72,7 @@ class Grid:
 
     def same_place(self, other, tolerance=1e-3):
         """Whether both grids have one shape and their corners lie within `tolerance` units."""
-        return self.shape == other.shape and self.corner_distance(other) <= tolerance
+        return self.shape == other.shape and bool(self.corner_distance(other) <= tolerance)
 
     def corner_distance(self, other):
         """Largest distance between matching corners of two grids of one shape, in `units`."""
@@ -125,12 +131,7 @@ class Scan:
         from medseg_tf.data import formats
 
         path = Path(path)
-        temporary = path.with_name(f".{os.getpid()}.{path.name}")
-        try:
-            formats.write(self, temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        formats.write(self, path)
         return path
 
 
@@ -168,7 +169,9 @@ class Case:
         if self.label is None:
             return
         if not self.label.is_label:
-            raise LabelError(f"{where}: label of shape {self.label.array.shape} has a channel axis.")
+            raise LabelError(
+                f"{where}: label of shape {self.label.array.shape} has a channel axis."
+            )
         if self.label.grid.shape != self.image.grid.shape:
             raise GeometryError(
                 f"{where}: image {self.image.grid.shape} and label {self.label.grid.shape} "
@@ -202,7 +205,9 @@ def check_label(array, classes, where):
     if lowest < 0 or (classes is not None and highest >= classes):
         values = np.unique(array)
         shown = ", ".join(str(int(v)) for v in values[:8]) + (", ..." if len(values) > 8 else "")
-        hint = " 255 is often 'ignore' or 'white': map it to a class first." if 255 in values else ""
+        hint = (
+            " 255 is often 'ignore' or 'white': map it to a class first." if 255 in values else ""
+        )
         raise LabelError(
             f"{where}: label values {shown}; expected 0..{classes - 1 if classes else 'n'}.{hint}"
         )

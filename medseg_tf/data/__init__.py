@@ -1,0 +1,47 @@
+"""From files to cases to batches. Importing this loads neither a framework nor scipy."""
+
+import importlib
+
+from medseg_tf.data.case import Case, Grid, Scan
+from medseg_tf.data.normalize import z_score
+from medseg_tf.data.sets import available, load
+from medseg_tf.data.split import split_by_subject
+from medseg_tf.data.weights import separate, unet_weight_map
+
+__all__ = [
+    "Case",
+    "Grid",
+    "Patches",
+    "Scan",
+    "available",
+    "compose",
+    "elastic",
+    "flip",
+    "intensity",
+    "load",
+    "phantoms",
+    "rotate",
+    "scale",
+    "separate",
+    "split_by_subject",
+    "unet_weight_map",
+    "z_score",
+]
+
+
+# Where the names live that load on first use, because keras and scipy.ndimage are slow to import.
+HOMES = {"Patches": "patches"} | dict.fromkeys(
+    ["compose", "elastic", "flip", "intensity", "rotate", "scale"], "augment"
+)
+
+
+def __getattr__(name):
+    if name == "phantoms":
+        return importlib.import_module("medseg_tf.data.phantoms")
+    if name in HOMES:
+        return getattr(importlib.import_module(f"medseg_tf.data.{HOMES[name]}"), name)
+    raise AttributeError(f"module 'medseg_tf.data' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

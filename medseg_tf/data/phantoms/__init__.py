@@ -1,0 +1,8 @@
+"""Simulated pictures, exact truth included: NAME(n, seed=0, size=...) -> list of Case.
+
+A phantom never stands in for a real set unasked; whoever uses one says so.
+"""
+
+from medseg_tf.data.phantoms.cells import cells
+
+__all__ = ["cells"]

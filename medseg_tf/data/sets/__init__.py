@@ -1,0 +1,158 @@
+"""Find and read public data sets: one reader a layout, and registry.toml for what is known of each.
+
+A reader is a module with `fits(folder) -> bool` and `plan(folder, **options) -> [(subject, read)]`,
+where `read()` returns the Case; so cases are counted and drawn before any picture is opened.
+"""
+
+import inspect
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from medseg_tf.data.sets import cell_tracking, dsb2018, isbi2012
+from medseg_tf.errors import ConfigError, DataNotFoundError
+from medseg_tf.table import Table
+
+READERS = {"cell_tracking": cell_tracking, "dsb2018": dsb2018, "isbi2012": isbi2012}
+
+
+def load(name_or_folder, limit=None, seed=0, **options):
+    """Load a data set.
+
+    Args:
+        name_or_folder: a name that `available()` lists, looked for in the data folders, or the
+            path of a folder whose layout one of the readers knows.
+        limit: read at most so many cases, drawn by `seed` from one subject after the other, so
+            that few cases still come from many subjects; a larger limit only adds cases.
+        seed: int or numpy Generator.
+        options: passed to the set's reader, e.g. truth="gold" for cell tracking sets.
+
+    Returns:
+        A list of Case, in the order of the files.
+
+    Raises:
+        DataNotFoundError: the set is not there; the message says how to get it.
+        ConfigError: unknown name, limit or option.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit is {limit}; give 1 or more, or None for all cases.")
+    return [read() for _, read in draw(plan(name_or_folder, options), limit, seed)]
+
+
+def available():
+    """Return a Table of the registered data sets: where they lie, cases, licence, owner's page."""
+    table = Table()
+    for name, row in registry().items():
+        folder = find(name)
+        table.append(
+            {
+                "name": name,
+                "present": str(folder) if folder else "-",
+                "cases": len(plan(name, {})) if folder else None,
+                "licence": row["licence"],
+                "pictures may be published": "yes" if row["pictures"] else "no",
+                "page": row["page"],
+            }
+        )
+    return table
+
+
+@cache
+def registry():
+    """Return {name: what is known of the set} from registry.toml, which explains its keys."""
+    return tomllib.loads(Path(__file__).with_name("registry.toml").read_text("utf-8"))
+
+
+def data_folders():
+    """Folders that may hold data sets, in the order they are searched."""
+    own = os.environ.get("MEDSEG_DATA", "").split(os.pathsep)
+    return [*(Path(folder) for folder in own if folder), *download_folders()]
+
+
+def download_folders():
+    """This project's data/, where the working directory lies in it, and the user's cache."""
+    import pooch
+
+    here = Path.cwd()
+    projects = (folder for folder in [here, *here.parents] if is_this_project(folder))
+    return [*(folder / "data" for folder in projects), Path(pooch.os_cache("medseg_tf"))]
+
+
+def is_this_project(folder):
+    settings = folder / "pyproject.toml"
+    return settings.is_file() and 'name = "medseg-tf"' in settings.read_text("utf-8")
+
+
+def find(name):
+    """Return the first data folder's folder of a registered set, or None."""
+    fits = READERS[registry()[name]["reader"]].fits
+    places = (folder / name for folder in data_folders())
+    return next((place for place in places if place.is_dir() and fits(place)), None)
+
+
+def plan(name_or_folder, options):
+    """Return [(subject, read)] of a set by the reader that knows it."""
+    if name_or_folder in registry():
+        row, folder = registry()[name_or_folder], find(name_or_folder)
+        if folder is None:
+            raise DataNotFoundError(how_to_get(name_or_folder))
+    else:
+        folder = Path(name_or_folder)
+        row = {"reader": recognise(folder)}
+        namesake = registry().get(folder.resolve().name, {})
+        row = namesake if namesake.get("reader") == row["reader"] else row
+    reader = READERS[row["reader"]]
+    known = [name for name in inspect.signature(reader.plan).parameters if name != "folder"]
+    if unknown := sorted(options.keys() - set(known)):
+        raise ConfigError(
+            f"{', '.join(unknown)}: no option of {name_or_folder}; it knows {', '.join(known)}."
+        )
+    return reader.plan(folder, **row.get("options", {}) | options)
+
+
+def recognise(folder):
+    """Return the name of the reader that knows the folder's layout."""
+    if not folder.is_dir():
+        if len(folder.parts) == 1:
+            raise unknown(folder)
+        raise DataNotFoundError(f"There is no folder {folder}. Check the path.")
+    for name, reader in READERS.items():
+        if reader.fits(folder):
+            return name
+    raise DataNotFoundError(
+        f"The layout of {folder} is not known; expected one of: "
+        + "; ".join(sorted({row["layout"] for row in registry().values()}))
+        + ". Arrange the files so, or build the cases yourself with Scan.read and Case."
+    )
+
+
+def unknown(name):
+    """Return the error for a name that is no registered set."""
+    return ConfigError(
+        f"{name} is neither a data set nor a folder; known sets: {', '.join(registry())}. "
+        "Their state is in medseg_tf.data.available()."
+    )
+
+
+def how_to_get(name):
+    """Say where a registered set comes from and where to put it."""
+    row = registry()[name]
+    places = [str(folder / name) for folder in data_folders()]
+    how = "Fetch it with medseg_tf.data.download.get, or get it" if row["download"] else "Get it"
+    return (
+        f"The data set {name} is not there: looked for {row['layout']} in {', '.join(places)}. "
+        f"{how} from its owner ({row['page']}; licence: {row['licence']}) and put it "
+        f"into {places[-1]}, or name the folder that holds {name} in MEDSEG_DATA."
+    )
+
+
+def draw(planned, limit, seed):
+    """Pick `limit` of the planned cases, one a subject in turn, and keep their order."""
+    turns, turn = {}, {}
+    for index in np.random.default_rng(seed).permutation(len(planned)):
+        subject = planned[index][0]
+        turn[index] = turns[subject] = turns.get(subject, 0) + 1
+    return [planned[index] for index in sorted(sorted(turn, key=turn.get)[:limit])]

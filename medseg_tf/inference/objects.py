@@ -1,0 +1,71 @@
+"""From class probabilities to numbered objects: plain scipy and scikit-image, 2-D and 3-D."""
+
+import numpy as np
+from scipy import ndimage
+
+from medseg_tf.errors import ConfigError
+
+
+def instances(probabilities, threshold=0.5, seeds=0.8, smallest=16):
+    """Number the objects that a foreground/background network sees.
+
+    Each component (face neighbours) above `seeds` is the core of an object, and so is each
+    component above `threshold` that holds no core. Cores grow over all that is above `threshold`,
+    most probable voxels first, and meet where the probability is lowest: cells that a blurred
+    border joins stay apart. Holes that one object encloses are filled.
+
+    Args:
+        probabilities: (*spatial, classes); foreground is all but class 0.
+        threshold: foreground probability above which a voxel belongs to an object.
+        seeds: the same for a core; at `threshold` objects are plain components.
+        smallest: voxels; smaller cores and components are dropped.
+
+    Returns:
+        (*spatial) int32 object numbers 1, 2, ..., 0 outside.
+
+    Raises:
+        ConfigError: thresholds that are no probabilities or in the wrong order, a negative size.
+    """
+    if not 0 <= threshold <= seeds < 1 or smallest < 0:
+        raise ConfigError(
+            f"instances: threshold={threshold}, seeds={seeds}, smallest={smallest}; need "
+            "0 <= threshold <= seeds < 1 and no negative size."
+        )
+    foreground = 1 - probabilities[..., 0]
+    objects = components(foreground > threshold, smallest)
+    if seeds > threshold and objects.any():
+        objects = split(objects, foreground, components(foreground > seeds, smallest))
+    return fill(objects)
+
+
+def components(mask, smallest):
+    """Number the components of at least `smallest` voxels: int32."""
+    found, count = ndimage.label(mask)
+    kept = np.bincount(found.ravel(), minlength=count + 1) >= smallest
+    kept[0] = False
+    return np.where(kept, np.cumsum(kept), 0).astype("int32")[found]
+
+
+def split(objects, foreground, cores):
+    """Share each object out among the cores in it; one without a core stays whole."""
+    from skimage.segmentation import watershed
+
+    lone = np.ones(objects.max() + 1, bool)
+    lone[objects[cores > 0]] = False
+    lone[0] = False
+    numbers = np.where(lone, cores.max() + np.cumsum(lone), 0).astype("int32")
+    return watershed(-foreground, cores + numbers[objects], mask=objects > 0)
+
+
+def fill(objects):
+    """Give each hole that meets one object and no border of the image to that object."""
+    holes, count = ndimage.label(objects == 0, np.ones((3,) * objects.ndim))
+    numbers = np.arange(count + 1)
+    highest = ndimage.maximum(ndimage.maximum_filter(objects, 3), holes, numbers)
+    others = np.where(objects, objects, np.iinfo("int32").max)
+    lowest = ndimage.minimum(ndimage.minimum_filter(others, 3), holes, numbers)
+    owners = np.where(highest == lowest, highest, 0).astype("int32")
+    for axis in range(objects.ndim):
+        owners[holes.take((0, -1), axis)] = 0
+    owners[0] = 0
+    return np.where(objects, objects, owners[holes])

@@ -1,0 +1,145 @@
+"""From a case to class probabilities on its own grid: in one pass, or in tiles that fit memory."""
+
+import itertools
+
+import numpy as np
+
+from medseg_tf.data import Case, Scan, z_score
+from medseg_tf.data.patches import cut
+from medseg_tf.errors import ConfigError, ModelError
+from medseg_tf.inference import tiles
+from medseg_tf.inference.plan import plan, tile_sides
+from medseg_tf.progress import progress
+
+
+def segment(model, case, tile=None, overlap=0.5, margin=0, turns=False, normalize=z_score):
+    """Label each voxel with its most probable class.
+
+    Arguments and errors are those of `probabilities`.
+
+    Returns:
+        Scan of (*spatial) class numbers in the smallest unsigned type, on the case's grid and
+        with its image's header.
+    """
+    scan = case.image if isinstance(case, Case) else case
+    values = probabilities(model, scan, tile, overlap, margin, turns, normalize)
+    smallest = np.min_scalar_type(values.shape[-1] - 1)
+    return Scan(values.argmax(-1).astype(smallest), scan.grid, scan.header)
+
+
+def probabilities(model, case, tile=None, overlap=0.5, margin=0, turns=False, normalize=z_score):
+    """Return what the network gives for each voxel and class.
+
+    The image is normalised as a whole, mirrored at its borders up to a size that the network
+    takes, and passed at once or tile by tile. Tiles start at multiples of the network's stride, so
+    that a voxel meets the poolings as in a single pass:
+
+    - Tiles of a valid network lie edge to edge and agree with a single pass (in every bit with
+      TensorFlow on an x86 processor), unless a tile's output is smaller than the stride.
+    - Tiles of a network that keeps the size are blended over their overlap by a raised cosine.
+      With half the receptive field as `margin` and overlap=0 they agree with a single pass up to
+      rounding: no voxel is kept that has seen the end of a tile inside the image.
+
+    Args:
+        model: functional keras.Model, (batch, *spatial, channels) -> (batch, *spatial, classes).
+        case: Case, or Scan of an image.
+        tile: side of the network's input in voxels, one number or one an axis. If left out: the
+            size that the network was built for, else the whole image, else, for more than 2**21
+            voxels, a tile of about that many.
+        overlap: share of a tile that its neighbour covers too, 0 <= overlap < 1. Networks that
+            keep the size.
+        margin: voxels to drop from each side of a tile that is not the image's own border, rounded
+            up to the stride. Networks that keep the size.
+        turns: average over flips, in 2-D also quarter turns: 8 copies. Not for classes that only
+            their side tells apart.
+        normalize: function of a whole image array (*spatial, channels).
+
+    Returns:
+        (*spatial, classes) float32 array.
+
+    Raises:
+        ModelError: image and network differ in rank or channels, or the network gives no map.
+        ConfigError: a tile, overlap or margin that does not fit.
+
+    Source: Ronneberger, Fischer, Brox, MICCAI 2015, figure 2 (overlap-tile); they average over 7
+    rotated copies.
+    """
+    scan = case.image if isinstance(case, Case) else case
+    check(model, scan, overlap, margin)
+    image = np.asarray(normalize(scan.array), "float32")
+    sides = tile_sides(tile, scan.grid.rank)
+    copies = symmetries(model, scan.grid) if turns else [(False, ())]
+    plans = {}
+    for swap in {swap for swap, _ in copies}:
+        order = slice(None, None, -1 if swap else 1)
+        plans[swap] = plan(model, scan.grid.shape[order], sides and sides[order], overlap, margin)
+    total = None
+    with progress(total=sum(len(plans[swap][-1]) for swap, _ in copies), desc="segment") as bar:
+        for swap, flips in copies:
+            turned = np.flip(image.swapaxes(0, 1) if swap else image, flips)
+            values = np.flip(predict(model, turned, *plans[swap], bar), flips)
+            values = values.swapaxes(0, 1) if swap else values
+            total = values if total is None else np.add(total, values, out=total)
+    return total if len(copies) == 1 else np.divide(total, len(copies), out=total)
+
+
+def predict(model, image, sides, before, batches, bar):
+    """Send an image (*spatial, channels) through the network, as `plan` says: (*spatial, classes).
+
+    Memory holds the result and one batch. All batches have one shape, so that one graph serves
+    them; what the last one keeps of the one before is computed and dropped.
+    """
+    total = np.zeros((*image.shape[:-1], model.output_shape[-1]), "float32")
+    x = np.zeros((len(batches[0]), *sides, image.shape[-1]), "float32")
+    for batch in batches:
+        for row, tile in zip(x, batch, strict=False):
+            corner = [span.start - shift for span, shift in zip(tile, before, strict=True)]
+            row[...] = cut(image, corner, sides)
+        for values, tile in zip(model.predict_on_batch(x), batch, strict=False):
+            tiles.place(total, values, tile)
+        bar.update()
+    return total
+
+
+def symmetries(model, grid):
+    """List the copies of an image to average over: (whether axes 0 and 1 swap, axes to flip)."""
+    turns = grid.rank == 2 and model.input_shape[1] == model.input_shape[2]
+    turns = turns and np.isclose(*grid.spacing)
+    flips = [
+        axes
+        for count in range(grid.rank + 1)
+        for axes in itertools.combinations(range(grid.rank), count)
+    ]
+    return [(swap, axes) for swap in (False, True)[: 1 + turns] for axes in flips]
+
+
+def check(model, scan, overlap, margin):
+    """Raise unless the image fits the network and the numbers are in range."""
+    if scan.is_label:
+        raise ModelError(
+            f"a scan of shape {scan.array.shape} has no channel axis: array[..., None]."
+        )
+    if len(getattr(model, "inputs", None) or []) != 1 or len(model.outputs) != 1:
+        raise ModelError(
+            f"{model.name} must have one input and one output; choose: "
+            "keras.Model(model.inputs[0], model.outputs[0])."
+        )
+    rank = len(model.input_shape) - 2
+    if rank != scan.grid.rank:
+        raise ModelError(
+            f"{model.name} takes images of rank {rank}, this one has rank {scan.grid.rank} "
+            f"(shape {scan.array.shape}). Build the network with an input_shape of its rank."
+        )
+    if model.input_shape[-1] != scan.array.shape[-1]:
+        raise ModelError(
+            f"{model.name} takes {model.input_shape[-1]} channels, the image has "
+            f"{scan.array.shape[-1]}. Read it with the channels the network was trained on."
+        )
+    if len(model.output_shape) != rank + 2:
+        raise ModelError(
+            f"{model.name} gives {model.output_shape} and no map of (batch, *spatial, classes)."
+        )
+    if not 0 <= overlap < 1:
+        raise ConfigError(f"overlap {overlap}, need 0 <= overlap < 1, for example 0.5.")
+    if margin < 0:
+        raise ConfigError(f"margin {margin}, need 0 or more voxels.")

@@ -1,0 +1,160 @@
+"""Losses. y_true: labels, integers (batch, *spatial); y_pred: probabilities, one more axis.
+
+y_pred is (batch, *spatial, classes), classes counting the background. A weight map, one number a
+pixel, comes as Keras' `sample_weight` (batch, *spatial).
+Raises LabelError if label and prediction differ in space, ConfigError for a weight that misfits.
+"""
+
+import keras
+from keras import ops
+
+from medseg_tf.errors import ConfigError, LabelError
+
+
+@keras.saving.register_keras_serializable("medseg_tf")
+class WeightedCrossEntropy(keras.losses.Loss):
+    """Sum of w * -log(probability of the true class) over all pixels, divided by the sum of w.
+
+    w is the weight map (1 without one) times the weight of the pixel's class. Dividing by the sum
+    of w, not by the number of pixels, keeps the loss on one scale with and without a map, so that
+    the learning rate means the same; weights that are all 0 give 0. A weight per image (batch,)
+    counts for each of its pixels.
+    Source: Ronneberger, Fischer, Brox, MICCAI 2015, equation 1 (there the plain sum).
+
+    Args:
+        class_weights: one number a class, background first, or None for equal ones.
+    """
+
+    def __init__(self, class_weights=None, name="weighted_cross_entropy"):
+        super().__init__(name=name, reduction="mean_with_sample_weight")
+        self.class_weights = None if class_weights is None else [float(w) for w in class_weights]
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        check_space(self.name, y_true, y_pred)
+        weight = None
+        if sample_weight is not None:
+            weight = per_pixel(self.name, sample_weight, y_true)
+        if self.class_weights is not None:
+            of_class = self.of_class(y_true, y_pred.shape[-1])
+            weight = of_class if weight is None else of_class * weight
+        return super().__call__(y_true, y_pred, sample_weight=weight)
+
+    def of_class(self, y_true, classes):
+        if len(self.class_weights) != classes:
+            raise ConfigError(
+                f"{self.name}: {len(self.class_weights)} class_weights for {classes} classes; "
+                "give one a class, background first."
+            )
+        return ops.take(ops.array(self.class_weights, "float32"), ops.cast(y_true, "int32"))
+
+    def call(self, y_true, y_pred):
+        # Keras clips probabilities at 1e-7; right after a softmax it uses the logits themselves.
+        return ops.sparse_categorical_crossentropy(ops.cast(y_true, "int32"), y_pred)
+
+    def get_config(self):
+        return {"class_weights": self.class_weights, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("medseg_tf")
+class SoftDice(keras.losses.Loss):
+    """1 - Dice, summed over space per image and class, averaged over the foreground classes.
+
+    A class absent from label and prediction costs 0: `smooth` stands above and below the line.
+    Source: Milletari, Navab, Ahmadi, 3DV 2016, section 3, whose denominator is `squared`.
+
+    Args:
+        smooth: pixels added above and below the line.
+        squared: sum squares in the denominator.
+    """
+
+    def __init__(self, smooth=1.0, squared=False, name="soft_dice"):
+        super().__init__(name=name)
+        if smooth < 0:
+            raise ConfigError(f"{name}: smooth is {smooth}; it counts pixels: 0 or more.")
+        self.smooth = smooth
+        self.squared = squared
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        check_space(self.name, y_true, y_pred)
+        if sample_weight is not None and len(sample_weight.shape) > 1:
+            raise ConfigError(
+                f"{self.name}: sample_weight of shape {tuple(sample_weight.shape)} is a weight "
+                "map, and Dice, a ratio of sums over the image, takes none. Use DiceCrossEntropy, "
+                "whose cross-entropy takes it, or patches without weights."
+            )
+        return super().__call__(y_true, y_pred, sample_weight=sample_weight)
+
+    def call(self, y_true, y_pred):
+        space = tuple(range(1, len(y_pred.shape) - 1))
+        truth = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+        overlap = ops.sum(truth * y_pred, axis=space)
+        mass = ops.square(y_pred) if self.squared else y_pred
+        total = ops.sum(truth, axis=space) + ops.sum(mass, axis=space)
+        smooth = max(self.smooth, keras.config.epsilon())  # an absent class must not be 0 / 0
+        dice = (2 * overlap + smooth) / (total + smooth)  # (batch, classes)
+        return 1 - ops.mean(dice[:, 1:], axis=-1)  # (batch,); Keras averages
+
+    def get_config(self):
+        return {"smooth": self.smooth, "squared": self.squared, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("medseg_tf")
+class DiceCrossEntropy(keras.losses.Loss):
+    """WeightedCrossEntropy + `dice` * SoftDice; weights touch the cross-entropy alone.
+
+    Source: Isensee et al., Nature Methods 2021 (there without a weight map).
+
+    Args:
+        smooth, squared: as in SoftDice.
+        dice: how much the Dice part counts.
+    """
+
+    def __init__(self, smooth=1.0, squared=False, dice=1.0, name="dice_cross_entropy"):
+        super().__init__(name=name)
+        self.cross_entropy = WeightedCrossEntropy(name=name)
+        self.soft_dice = SoftDice(smooth, squared, name=name)
+        self.dice = dice
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        cross_entropy = self.cross_entropy(y_true, y_pred, sample_weight)
+        return cross_entropy + self.dice * self.soft_dice(y_true, y_pred)
+
+    def get_config(self):
+        smooth, squared = self.soft_dice.smooth, self.soft_dice.squared
+        return {"smooth": smooth, "squared": squared, "dice": self.dice, "name": self.name}
+
+
+def check_space(where, y_true, y_pred):
+    """Raise unless labels (batch, *spatial) lie under probabilities (batch, *spatial, classes)."""
+    if not fits(y_true.shape, y_pred.shape[:-1]):
+        raise LabelError(
+            f"{where}: labels of shape {tuple(y_true.shape)} for predictions of shape "
+            f"{tuple(y_pred.shape)}; right would be {tuple(y_pred.shape[:-1])}: no channel axis, "
+            "and the output's size where the network is a valid one (Patches' `output`)."
+        )
+    if y_pred.shape[-1] < 2:
+        raise ConfigError(
+            f"{where}: predictions of shape {tuple(y_pred.shape)} have one class; `classes` counts "
+            "the background: build the network with 2 or more."
+        )
+
+
+def per_pixel(where, weight, y_true):
+    """Return weights (batch,) or (batch, *spatial) as float32 (batch, *spatial)."""
+    weight = ops.convert_to_tensor(weight, dtype="float32")
+    if len(weight.shape) == 1:
+        weight = ops.reshape(weight, (-1, *(1 for _ in y_true.shape[1:])))
+        return weight * ops.ones_like(y_true, dtype="float32")
+    if not fits(weight.shape, y_true.shape):
+        raise ConfigError(
+            f"{where}: sample_weight of shape {tuple(weight.shape)} for labels of shape "
+            f"{tuple(y_true.shape)}; give one weight a pixel, or one an image."
+        )
+    return weight
+
+
+def fits(shape, other):
+    """True if two shapes agree; None is a size not known yet."""
+    return len(shape) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(shape, other, strict=True)
+    )

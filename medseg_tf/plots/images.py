@@ -1,0 +1,147 @@
+"""Pictures of images, labels and maps. Volumes are shown by one slice along each axis.
+
+Arrays: image (*spatial) or (*spatial, channels), label and map (*spatial), or Scans of them. With
+a Scan as image, the picture has a scale bar and the voxels' true proportions. Given `axes`, a
+plane is drawn there; otherwise on a new figure, which is returned.
+"""
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from medseg_tf.errors import ConfigError
+from medseg_tf.plots import drawing
+from medseg_tf.plots.figures import INK, INVENTED, MISSED, MIXED_UP, canvas
+from medseg_tf.plots.panels import image_panels, make_panels
+
+
+def show_image(image, label=None, prediction=None, title="", axes=None):
+    """Show an image, with a label's classes outlined; a prediction's are dashed.
+
+    Raises: GeometryError if shapes differ, LabelError if a label is not of integers.
+    """
+    both = label is not None and prediction is not None
+    figure, panels = image_panels(
+        image, axes, title, legend=both, truth=label, prediction=prediction
+    )
+    for panel in panels:
+        if label is not None:
+            drawing.outline(panel.axes, panel.planes["truth"])
+        if prediction is not None:
+            drawing.outline(panel.axes, panel.planes["prediction"], "--")
+    if both:
+        marks = [Line2D([], [], color=INK, linestyle=style) for style in ("-", "--")]
+        _legend(panels, marks, ["truth", "prediction"])
+    return figure
+
+
+def show_cases(cases, n=4, columns=4):
+    """Show the first `n` cases with the outlines of their labels; of volumes one slice each.
+
+    Raises: ConfigError if there are no cases.
+    """
+    cases = list(cases)[:n]
+    if not cases:
+        raise ConfigError("show_cases: no cases; give a list with at least one.")
+    shown = []
+    for case in cases:
+        label = None if case.label is None else case.label.array
+        place, cut, spacing = drawing.slices(case.image.grid.shape, case.image.grid, label)[0]
+        shown.append((case, cut(case.image.array), label if label is None else cut(label), spacing))
+        shown[-1] += (", ".join(filter(None, (case.name or case.subject, place))),)
+
+    columns = min(columns, len(cases))
+    tall = max(s[0] * plane.shape[0] / (s[1] * plane.shape[1]) for _, plane, _, s, _ in shown)
+    figure, grid = canvas([3.2] * columns, [3.2 * tall] * -(-len(cases) // columns))
+    for axes, (case, plane, label, spacing, title) in zip(grid.flat, shown, strict=False):
+        drawing.gray(axes, plane, spacing)
+        drawing.scale_bar(axes, plane.shape, case.image.grid, spacing)
+        if label is not None:
+            drawing.outline(axes, label)
+        axes.set_title(title, fontsize=10, color=INK)
+    for axes in grid.flat[len(cases) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def show_instances(image, labels, title="", numbers=False, axes=None):
+    """Show an image with each object tinted and outlined; `numbers` writes theirs on them.
+
+    Raises: GeometryError if shapes differ, LabelError if labels are not integers.
+    """
+    figure, panels = image_panels(image, axes, title, labels=labels)
+    for panel in panels:
+        objects = panel.planes["labels"]
+        drawing.plane(panel.axes, drawing.tints(objects), panel.spacing)
+        drawing.outline(panel.axes, objects, width=1.2)
+        if numbers:
+            drawing.number(panel.axes, objects)
+    return figure
+
+
+def show_error(image, truth, prediction, title="", axes=None):
+    """Show where a prediction is wrong: orange where invented, blue where missed.
+
+    Pixels given to a wrong class that is not background are pink. The legend gives each kind's
+    share of all pixels, of a volume's voxels.
+
+    Raises: GeometryError if shapes differ, LabelError if a label is not of integers.
+    """
+    figure, panels = image_panels(
+        image, axes, title, legend=True, truth=truth, prediction=prediction
+    )
+    true, found = (np.asarray(drawing.unpack(label)[0]) for label in (truth, prediction))
+    kinds = {
+        "invented": (INVENTED, (true == 0) & (found > 0)),
+        "missed": (MISSED, (true > 0) & (found == 0)),
+        "wrong class": (MIXED_UP, (true > 0) & (found > 0) & (true != found)),
+    }
+    if max(true.max(), found.max()) <= 1:
+        del kinds["wrong class"]
+    for panel in panels:
+        colours = np.zeros((*panel.planes["truth"].shape, 4))
+        for color, wrong in kinds.values():
+            colours[panel.cut(wrong)] = (*to_rgb(color), 0.85)
+        drawing.plane(panel.axes, colours, panel.spacing)
+    texts = [f"{name} {wrong.mean():.2%}" for name, (_, wrong) in kinds.items()]
+    _legend(panels, [Patch(color=color) for color, _ in kinds.values()], texts)
+    return figure
+
+
+def show_map(array, title="", label="", signed=False, axes=None):
+    """Show a map of numbers (*spatial) with its colour bar, which `label` names (with the unit).
+
+    signed: centre the colours at 0, red above and blue below.
+    """
+    numbers = drawing.unpack(array)[0]
+    low, high = numbers.min(), numbers.max()
+    if signed:
+        high = max(abs(low), abs(high))
+        low = -high
+    figure, panels = make_panels(array, axes, title, bar=True, rank=numbers.ndim)
+    options = {"cmap": "RdBu_r" if signed else "cividis", "vmin": low, "vmax": high}
+    for panel in panels:
+        drawn = drawing.plane(panel.axes, panel.cut(numbers), panel.spacing, **options)
+    bar = figure.colorbar(drawn, ax=[panel.axes for panel in panels], shrink=0.9, pad=0.02)
+    bar.set_label(label, color=INK)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _legend(panels, marks, texts):
+    """Write a legend in one row below the middle panel."""
+    axes = panels[len(panels) // 2].axes
+    axes.legend(
+        marks,
+        texts,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.01),
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        ncols=len(marks),
+        columnspacing=1.0,
+        handlelength=1.2,
+        handletextpad=0.5,
+    )

@@ -69,19 +69,19 @@ def test_mean_seg_weighs_each_object_and_not_each_case():
     none = make_case([[0, 0, 0]], instances=True)
     table = evaluation.evaluate(lambda case: np.array([[1, 1, 0]]), [one, three, none])
     (row,) = evaluation.summary(table)
-    assert row["seg"] == pytest.approx((1 + 1 / 2 + 0 + 0) / 4)
+    assert row["seg"] == pytest.approx((1 + 1 / 2 + 1 / 2 + 0) / 4)
     assert row["left_out"] == 1
 
 
 def test_a_keras_model_is_run_over_the_case():
     import keras
 
-    inputs = keras.Input((None, None, 1))
-    outputs = keras.layers.Concatenate()([-10 * inputs, 10 * inputs])
-    model = keras.Model(inputs, keras.layers.Softmax()(outputs))
-    label = np.zeros((8, 8), int)
-    label[2:4, 2:4] = 1
-    label[5:7, 5:7] = 2
+    layer = keras.layers.Conv2D(2, 1, activation="softmax")
+    model = keras.Sequential([keras.Input((None, None, 1)), layer])
+    layer.set_weights([np.array([[[[-9.0, 9.0]]]]), np.zeros(2)])  # bright is class 1
+    label = np.zeros((12, 12), int)
+    label[1:6, 1:6] = 1
+    label[7:11, 7:11] = 2
     (row,) = evaluation.evaluate(model, [make_case(label > 0)])
     assert row["dice"] == 1
     (row,) = evaluation.evaluate(model, [make_case(label, instances=True)])

@@ -183,6 +183,22 @@ def test_poolings_may_differ_between_axes():
     assert probabilities(model, scan(3, 5, 7)).shape == (3, 5, 7, 1)
 
 
+@pytest.mark.parametrize(
+    "padding, wrong, nearest, right", [("valid", 16, "15 or 17", 17), ("same", 15, "14 or 16", 16)]
+)
+def test_a_strided_convolution_takes_sizes_at_which_its_last_step_ends(
+    padding, wrong, nearest, right
+):
+    image = keras.Input((None, None, 1))
+    x = keras.layers.Conv2D(2, 3, strides=2, padding=padding)(image)
+    model = keras.Model(image, keras.layers.Conv2DTranspose(2, 2, strides=2)(x))
+    with pytest.raises(ConfigError, match=nearest):
+        probabilities(model, scan(40, 40), tile=wrong)
+    one = probabilities(model, scan(21, 40))
+    tiled = probabilities(model, scan(21, 40), tile=right, margin=2 * (padding == "same"))
+    np.testing.assert_allclose(tiled, one, atol=1e-6)
+
+
 @pytest.mark.parametrize("overlap", [1.0, -0.1, float("nan")])
 def test_an_overlap_outside_0_to_1_is_refused(overlap):
     with pytest.raises(ConfigError, match="need 0 <= overlap < 1"):

@@ -20,18 +20,22 @@ __all__ = [
     "intensity",
     "load",
     "phantoms",
+    "quarter_turns",
+    "resample_case",
     "rotate",
     "scale",
     "separate",
     "split_by_subject",
     "unet_weight_map",
+    "warp",
     "z_score",
 ]
 
 
 # Where the names live that load on first use, because keras and scipy.ndimage are slow to import.
-HOMES = {"Patches": "patches"} | dict.fromkeys(
-    ["compose", "elastic", "flip", "intensity", "rotate", "scale"], "augment"
+HOMES = {"Patches": "patches", "resample_case": "resample"} | dict.fromkeys(
+    ["compose", "elastic", "flip", "intensity", "quarter_turns", "rotate", "scale", "warp"],
+    "augment",
 )
 
 

@@ -59,9 +59,9 @@ def unet(
     check_sizes(input_shape, depth, padding)
     early = widen == "before_pooling"
 
-    def two_convs(x, first, second, stage):
+    def two_convs(x, first, second, label):
         for number, channels in enumerate((first, second), start=1):
-            x = blocks.conv(x, channels, 3, padding, norm, name=f"{stage}_conv{number}")
+            x = blocks.conv(x, channels, 3, padding, norm, name=f"{label}_conv{number}")
         return x
 
     x = inputs = keras.Input(input_shape, name="image")

@@ -9,7 +9,7 @@ import importlib
 from .curves import show_curves, show_scores
 from .features import show_features
 from .figures import CLASS_COLOURS, show
-from .images import show_cases, show_error, show_image, show_instances, show_map
+from .images import show_cases, show_error, show_image, show_instances, show_map, show_maps
 
 __all__ = [
     "CLASS_COLOURS",
@@ -21,6 +21,7 @@ __all__ = [
     "show_image",
     "show_instances",
     "show_map",
+    "show_maps",
     "show_network",
     "show_scores",
 ]

@@ -14,7 +14,7 @@ INK, FAINT = "#333333", "#999999"
 
 DPI = 80
 WIDEST = 9.6  # inches: 768 pixels, which a notebook's page holds
-PNG_BYTES = 40_000  # eight figures, written as text, fill a notebook of 400 kB
+PNG_BYTES = 25_000  # eight figures, written as text, are 270 kB: what a notebook may hold
 
 
 class Picture(Figure):

@@ -44,25 +44,31 @@ def show_cases(cases, n=4, columns=4):
     cases = list(cases)[:n]
     if not cases:
         raise ConfigError("show_cases: no cases; give a list with at least one.")
-    shown = []
-    for case in cases:
-        label = None if case.label is None else case.label.array
-        place, cut, spacing = drawing.slices(case.image.grid.shape, case.image.grid, label)[0]
-        shown.append((case, cut(case.image.array), label if label is None else cut(label), spacing))
-        shown[-1] += (", ".join(filter(None, (case.name or case.subject, place))),)
-
+    views = [_first_slice(case) for case in cases]
+    planes = [cut(case.image.array) for case, (_, cut, _) in zip(cases, views, strict=True)]
+    heights = [
+        plane.shape[0] * spacing[0] / (plane.shape[1] * spacing[1])
+        for plane, (_, _, spacing) in zip(planes, views, strict=True)
+    ]
     columns = min(columns, len(cases))
-    tall = max(s[0] * plane.shape[0] / (s[1] * plane.shape[1]) for _, plane, _, s, _ in shown)
-    figure, grid = canvas([3.2] * columns, [3.2 * tall] * -(-len(cases) // columns))
-    for axes, (case, plane, label, spacing, title) in zip(grid.flat, shown, strict=False):
+    figure, grid = canvas([2.6] * columns, [2.6 * max(heights)] * -(-len(cases) // columns))
+    for axes, case, plane, view in zip(grid.flat, cases, planes, views, strict=False):
+        title, cut, spacing = view
         drawing.gray(axes, plane, spacing)
         drawing.scale_bar(axes, plane.shape, case.image.grid, spacing)
-        if label is not None:
-            drawing.outline(axes, label)
+        if case.label is not None:
+            drawing.outline(axes, cut(case.label.array))
         axes.set_title(title, fontsize=10, color=INK)
     for axes in grid.flat[len(cases) :]:
         axes.set_axis_off()
     return figure
+
+
+def _first_slice(case):
+    """Return the title, cut and spacing of what to show of a case."""
+    label = None if case.label is None else case.label.array
+    place, cut, spacing = drawing.slices(case.image.grid.shape, case.image.grid, label)[0]
+    return ", ".join(filter(None, (case.name or case.subject, place))), cut, spacing
 
 
 def show_instances(image, labels, title="", numbers=False, axes=None):
@@ -112,20 +118,36 @@ def show_error(image, truth, prediction, title="", axes=None):
 def show_map(array, title="", label="", signed=False, axes=None):
     """Show a map of numbers (*spatial) with its colour bar, which `label` names (with the unit).
 
-    signed: centre the colours at 0, red above and blue below.
+    A map of True and False has no bar. signed: centre the colours at 0, red above and blue below.
     """
     numbers = drawing.unpack(array)[0]
-    low, high = numbers.min(), numbers.max()
+    mask = numbers.dtype == bool
+    low, high = (0, 1) if mask else (numbers.min(), numbers.max())
     if signed:
         high = max(abs(low), abs(high))
         low = -high
-    figure, panels = make_panels(array, axes, title, bar=True, rank=numbers.ndim)
+    figure, panels = make_panels(array, axes, title, bar=not mask, rank=numbers.ndim)
     options = {"cmap": "RdBu_r" if signed else "cividis", "vmin": low, "vmax": high}
     for panel in panels:
         drawn = drawing.plane(panel.axes, panel.cut(numbers), panel.spacing, **options)
-    bar = figure.colorbar(drawn, ax=[panel.axes for panel in panels], shrink=0.9, pad=0.02)
-    bar.set_label(label, color=INK)
-    bar.outline.set_visible(False)
+    if not mask:
+        bar = figure.colorbar(drawn, ax=[panel.axes for panel in panels], shrink=0.9, pad=0.02)
+        bar.set_label(label, color=INK)
+        bar.ax.tick_params(labelsize=9)
+        bar.outline.set_visible(False)
+    return figure
+
+
+def show_maps(maps):
+    """Show planes of numbers side by side: a dict from titles to arrays (rows, columns).
+
+    Raises: ConfigError if there are no maps.
+    """
+    if not maps:
+        raise ConfigError("show_maps: no maps; give a dict from titles to arrays.")
+    figure, grid = canvas([3.4] * len(maps), [3.0])
+    for axes, (title, array) in zip(grid[0], maps.items(), strict=True):
+        show_map(array, title, axes=axes)
     return figure
 
 

@@ -99,15 +99,18 @@ def read(model, size=256):
         if isinstance(layer, keras.Model):
             return lambda inputs, *args, **kwargs: through(layer, inputs, look)
 
-        def pass_on(maps, *args, **kwargs):
-            tensors = keras.tree.map_structure(lambda one: one.tensor, maps)
-            output = layer.compute_output_spec(tensors)
+        def pass_on(*args, **kwargs):
+            maps = [one for one in keras.tree.flatten((args, kwargs)) if isinstance(one, Map)]
+            args, kwargs = keras.tree.map_structure(
+                lambda one: one.tensor if isinstance(one, Map) else one, (args, kwargs)
+            )
+            output = layer.compute_output_spec(*args, **kwargs)
             if len(output.shape) < 4:
                 raise ModelError(
                     f"show_network: layer {layer.name} gives {output.shape}, without spatial "
                     "axes; only networks that keep them to the end can be drawn."
                 )
-            return add(boxes, layer, keras.tree.flatten(maps), output)
+            return add(boxes, layer, maps, output)
 
         return pass_on
 

@@ -12,6 +12,7 @@ from medseg_tf.training import run_folder
 from medseg_tf.training.steps import Batches, Pace, Stopwatch
 
 RATE = 1e-3
+EPOCH_END = 0.1  # seconds that Keras takes between two epochs, of 4 steps or of 4000
 
 
 def fit(
@@ -40,8 +41,9 @@ def fit(
         validation: data.Patches to score each epoch by (the same patches every time), or None.
         epochs: passes of len(patches) steps each.
         minutes: instead of `epochs`, time for the whole call. A few steps are timed and undone,
-            and what is left becomes a fixed number of steps, in equal epochs of at most
-            len(patches). A resumed run keeps the number.
+            and what is left becomes a fixed number of steps in equal epochs: of at most
+            len(patches), or of more where validation would take over a sixth of the time.
+            A resumed run keeps the number.
         folder: where the run keeps itself; the same call goes on with a run that was broken off,
             and returns at once when it is finished. `callbacks` start afresh then.
         callbacks: further keras callbacks.
@@ -57,9 +59,11 @@ def fit(
     started = time.monotonic()
     check(model, patches, optimizer, validation, epochs, minutes)
     folder = folder and Path(folder)
-    asked = {"epochs": epochs, "minutes": minutes}
-    asked = run_folder.describe(model, patches, loss, optimizer, validation) | asked
-    run = run_folder.read(folder, asked)
+    run = {}
+    if folder:
+        asked = run_folder.describe(model, patches, loss, optimizer, validation)
+        asked |= {"epochs": epochs, "minutes": minutes}
+        run = run_folder.read(folder, asked)
     if run.get("finished"):
         return run_folder.load_finished(model, folder)
 
@@ -67,16 +71,17 @@ def fit(
     horizon = keras.Variable(1.0, trainable=False, name="steps")
     optimizer = adamw(horizon) if optimizer is None else optimizer
     makes = not isinstance(optimizer, keras.optimizers.Optimizer)
+    again = makes or keras.backend.backend() == "jax"  # JAX keeps the value it traced with
     plan = run.get("plan")
     if plan is None and minutes is None:
         plan = {"epochs": epochs, "steps": len(patches)}
     traced = plan is None
     if traced:
         prepare(model, optimizer(1000) if makes else optimizer, loss)
-        plan = plan_steps(model, patches, validation, 60 * minutes, started, makes)
+        plan = plan_steps(model, patches, validation, 60 * minutes, started, again)
     total = plan["epochs"] * plan["steps"]
     horizon.assign(total)
-    if makes or not traced:
+    if again or not traced:
         prepare(model, optimizer(total) if makes else optimizer, loss)
     if folder and not run:
         run = run_folder.start(folder, asked, plan)
@@ -126,7 +131,9 @@ def plan_steps(model, patches, validation, seconds, started, traced_again):
     step, scoring = watch.step(), watch.scoring() * (len(validation) if validation else 0)
     spent = time.monotonic() - started
     left = seconds - spent - (watch.first() if traced_again else 0)
-    epochs, steps = divide(left, len(patches), step, scoring)
+    ending = scoring + EPOCH_END
+    longest = max(len(patches), math.ceil(5 * ending / step))
+    epochs, steps = divide(left, longest, step, ending)
     print(
         f"{seconds / 60:g} min: {step:.3g} s a step, {spent:.0f} s spent on the warm-up: "
         f"{epochs} epochs of {steps} steps = {epochs * steps} steps"
@@ -134,16 +141,16 @@ def plan_steps(model, patches, validation, seconds, started, traced_again):
     return {"epochs": epochs, "steps": steps, "seconds_a_step": round(step, 5)}
 
 
-def divide(seconds, longest, step, scoring):
+def divide(seconds, longest, step, ending):
     """Divide a time into equal epochs: (epochs, steps an epoch), at least one step.
 
     Args:
         seconds: the time to fill.
         longest: most steps an epoch may have.
-        step, scoring: seconds that one step and one epoch's validation take.
+        step, ending: seconds that one step and the end of one epoch, validation included, take.
     """
-    epochs = max(1, math.ceil(seconds / (longest * step + scoring)))
-    return epochs, min(max(1, int((seconds / epochs - scoring) / step)), longest)
+    epochs = max(1, math.ceil(seconds / (longest * step + ending)))
+    return epochs, min(max(1, int((seconds / epochs - ending) / step)), longest)
 
 
 def check(model, patches, optimizer, validation, epochs, minutes):

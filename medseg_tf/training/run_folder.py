@@ -87,7 +87,7 @@ def start(folder, asked, plan):
 
 def read(folder, asked):
     """Read run.json, {} for a new run; RunFolderError if something else was asked for then."""
-    if not folder or not (folder / RUN).exists():
+    if not (folder / RUN).exists():
         return {}
     run = read_json(folder / RUN)
     there, here = flat(run.get("asked", {})), flat(asked)
@@ -160,7 +160,7 @@ def save_checkpoint(model, history, path):
 def load_checkpoint(model, path):
     """Set the model's state and return the history up to it."""
     try:
-        with np.load(path) as stored:
+        with open(path, "rb") as file, np.load(file) as stored:
             arrays = [stored[f"arr_{k}"] for k in range(len(stored.files) - 1)]
             history = json.loads(str(stored["history"]))
         set_state(model, arrays)

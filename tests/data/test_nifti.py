@@ -63,7 +63,7 @@ def test_read_and_written_back_a_file_keeps_voxels_affines_and_codes_to_the_bit(
     tmp_path_factory, shape, dtype, order, kind, codes, affine, ending
 ):
     folder = tmp_path_factory.getbasetemp()
-    array = (ramp(shape, "float64") - 7).clip(0 if dtype[0] == "u" else None).astype(dtype)
+    array = (ramp(shape) - (0 if dtype[0] == "u" else 7)).astype(dtype)
     image = kind(array, affine, kind.header_class(endianness=order), dtype=dtype)
     image.set_sform(affine, codes[1])
     image.set_qform(affine, codes[0])

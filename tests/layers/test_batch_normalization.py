@@ -110,10 +110,13 @@ def test_a_frozen_layer_uses_and_keeps_its_moving_statistics():
         assert np.array_equal(variable, value)
 
 
-def test_in_bfloat16_the_statistics_stay_float32():
+@pytest.mark.parametrize("channels", [1, 16])
+def test_in_bfloat16_the_statistics_stay_float32(channels):
     layer = BatchNormalization(dtype="mixed_bfloat16", momentum=0)
     # bfloat16 has 8 bits: it could not hold a mean of 257.
-    result = layer(np.reshape([256.0, 258.0], (1, 1, 2, 1)), training=True)
+    x = np.repeat([256.0, 258.0], channels).reshape(1, 1, 2, channels)
+    result = layer(x, training=True)
+    assert np.allclose(result[0, 0, :, 0], [-1, 1], atol=0.01)
     assert keras.backend.standardize_dtype(result.dtype) == "bfloat16"
     assert {variable.dtype for variable in layer.weights} == {"float32"}
     assert float(layer.moving_mean[0]) == 257

@@ -78,4 +78,5 @@ def test_on_colab_the_setup_cell_installs_the_package_and_nothing_else(colab, wh
 
 def test_elsewhere_the_setup_cell_installs_nothing(colab, tmp_path):
     until_pip = "\n\n".join(setup_cell("no-such.whl").split("\n\n")[:2])
-    assert run(colab, tmp_path, f"{until_pip}\nprint('done')") == "done\n"
+    printed = run(colab, tmp_path, f"{until_pip}\nprint('done')")
+    assert "done" in printed and "no-such.whl" not in printed

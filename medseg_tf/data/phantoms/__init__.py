@@ -4,5 +4,6 @@ A phantom never stands in for a real set unasked; whoever uses one says so.
 """
 
 from medseg_tf.data.phantoms.cells import cells
+from medseg_tf.data.phantoms.membranes import membranes
 
-__all__ = ["cells"]
+__all__ = ["cells", "membranes"]

@@ -1,0 +1,63 @@
+"""What all experiments share: their arguments, and the JSON file that lessons show."""
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import time
+from pathlib import Path
+
+from medseg_tf import data, training
+
+RESULTS = Path(__file__).parents[1] / "medseg_tf" / "results"
+
+
+def arguments(description):
+    """Read --seeds and --sets; set the precision."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from 0")
+    parser.add_argument("--sets", nargs="*", help="only these data sets")
+    chosen = parser.parse_args()
+    training.set_precision("auto")
+    return chosen
+
+
+def present(name):
+    """Whether a set lies in a data folder; what is missing is said, never replaced."""
+    there = data.sets.find(name) is not None
+    if not there:
+        print(f"SKIPPED: {data.sets.how_to_get(name)}")
+    return there
+
+
+def record(rows, name):
+    """Write medseg_tf/results/NAME.json: the rows so far, and what one needs to repeat them."""
+    installed = {dist.name.lower() for dist in importlib.metadata.distributions()}
+    packages = sorted(installed & {"keras", "tensorflow-cpu", "tensorflow", "numpy", "scipy"})
+    content = {
+        "date": datetime.date.today().isoformat(),
+        "command": f"make results LESSON={name[:2]} SEEDS={1 + rows[-1]['seed']}",
+        "versions": {package: importlib.metadata.version(package) for package in packages},
+        "cores": os.cpu_count(),
+        "rows": rows,
+    }
+    temporary = RESULTS / f".{name}.json"
+    temporary.write_text(json.dumps(content, indent=1, default=plain) + "\n")
+    os.replace(temporary, RESULTS / f"{name}.json")
+    print(json.dumps(rows[-1], default=plain), flush=True)
+
+
+def plain(number):
+    """A numpy number as a Python one, with the digits that mean something."""
+    return round(float(number), 5)
+
+
+class Clock:
+    """Minutes since it was made."""
+
+    def __init__(self):
+        self.start = time.monotonic()
+
+    def minutes(self):
+        return round((time.monotonic() - self.start) / 60, 2)

@@ -1,0 +1,75 @@
+"""What several phantoms draw with."""
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from medseg_tf.data.augment import smooth_field
+
+
+def wavy(rng, shape, period):
+    """A smooth random field of standard deviation about 1, with hills `period` voxels apart."""
+    points = max(2, round(2 * max(shape) / period) + 1)
+    return 1.5 * smooth_field(rng.normal(size=(points,) * len(shape)), shape)
+
+
+def bent(rng, shape, *bends):
+    """Coordinates of each voxel, shifted by wavy fields: (rank, *shape) float32.
+
+    Args:
+        bends: pairs (sd, period) in voxels, one for each field along every axis.
+    """
+    pixels = np.indices(shape).astype("float32")
+    for axis in pixels:
+        for sd, period in bends:
+            axis += sd * wavy(rng, shape, period)
+    return pixels
+
+
+def packed(rng, shape, pitch, rounds):
+    """Random centres, about `pitch` voxels apart, in and a pitch around an array: (n, rank).
+
+    Args:
+        rounds: of Lloyd's algorithm; the more, the more even the distances.
+    """
+    low, high = -pitch, np.array(shape) + pitch
+    count = round(np.prod((high - low) / pitch))
+    centres = rng.uniform(low, high, (count, len(shape)))
+    steps = tuple(slice(low, end, pitch / 7) for end in high)
+    places = np.mgrid[steps].reshape(len(shape), -1).T
+    for _ in range(rounds):  # each centre moves to the middle of the places nearest to it
+        owner = cKDTree(centres).query(places)[1]
+        shares = np.bincount(owner, minlength=count)
+        sums = [np.bincount(owner, axis, count) for axis in places.T]
+        centres = np.where(shares > 0, sums / np.maximum(shares, 1), centres.T).T
+    return centres
+
+
+def territories(pixels, centres):
+    """Which centre is nearest, how far it is, and how far the midline to the next one.
+
+    Args:
+        pixels: (rank, *shape) coordinates.
+        centres: (n, rank).
+
+    Returns:
+        Three arrays of that shape: index of the centre, distance to it, distance to the midline.
+    """
+    distance, index = cKDTree(centres).query(np.moveaxis(pixels, 0, -1), k=2)
+    apart = np.linalg.norm(centres[index[..., 0]] - centres[index[..., 1]], axis=-1)
+    to_midline = (distance[..., 1] ** 2 - distance[..., 0] ** 2) / (2 * apart)
+    return index[..., 0], distance[..., 0], to_midline
+
+
+def disc(shape, centre, radius, stretch=1.0, angle=0.0):
+    """A filled ellipse with a soft edge, about 1 inside and 0 outside: float array of `shape`.
+
+    Args:
+        radius: geometric mean of the half axes, in pixels.
+        stretch: the first half axis is `stretch` times the radius, the other 1 / `stretch`.
+        angle: of the first half axis against the rows' direction, in radians.
+    """
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    rows, columns = rows - centre[0], columns - centre[1]
+    along = (rows * np.cos(angle) + columns * np.sin(angle)) / stretch
+    across = (columns * np.cos(angle) - rows * np.sin(angle)) * stretch
+    return 1 / (1 + np.exp(np.minimum(2 * (np.hypot(along, across) - radius), 50)))

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+
+from medseg_tf.data import phantoms, separate
+from medseg_tf.data.phantoms.membranes import processes
+
+NAMES = ["cells", "membranes"]
+CELLS = phantoms.cells(4)
+MEMBRANES = phantoms.membranes(4)
+
+
+def same(one, other):
+    return np.array_equal(one.image.array, other.image.array) and np.array_equal(
+        one.label.array, other.label.array
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_case_i_of_a_seed_does_not_depend_on_how_many_are_asked_for(name):
+    simulate = getattr(phantoms, name)
+    few, many = simulate(1, seed=3, size=48), simulate(3, seed=3, size=48)
+    assert same(few[0], many[0])
+    assert not same(many[0], many[1])
+    assert not same(simulate(1, seed=4, size=48)[0], few[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_generator_is_as_good_as_its_seed(name):
+    simulate = getattr(phantoms, name)
+    assert same(
+        simulate(1, seed=5, size=32)[0], simulate(1, seed=np.random.default_rng(5), size=32)[0]
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [8, 33, 70])
+def test_images_of_any_size_are_uint8_with_a_channel_and_a_label_of_whole_numbers(name, size):
+    (case,) = getattr(phantoms, name)(1, size=size)
+    assert (case.image.array.shape, case.image.array.dtype) == ((size, size, 1), "uint8")
+    assert case.label.array.shape == (size, size)
+    assert case.label.array.dtype.kind in "iu"
+
+
+@pytest.mark.parametrize("cases", [CELLS, MEMBRANES], ids=NAMES)
+def test_grey_values_are_spread_and_hardly_ever_cut_off(cases):
+    for case in cases:
+        image = case.image.array
+        assert image.std() > 12
+        assert np.isin(image, [0, 255]).mean() < 0.01
+
+
+@pytest.mark.parametrize("cases", [CELLS, MEMBRANES], ids=NAMES)
+def test_every_image_is_a_subject_of_its_own(cases):
+    assert len({case.subject for case in cases}) == len(cases)
+
+
+def test_pixels_have_a_size_in_micrometres():
+    assert CELLS[0].image.grid.units == MEMBRANES[0].image.grid.units == "um"
+    assert CELLS[0].image.grid.spacing == pytest.approx([0.65, 0.65])
+    assert MEMBRANES[0].image.grid.spacing == pytest.approx([0.004, 0.004])
+
+
+def test_cells_are_numbered_from_one_without_gaps_and_each_is_in_one_piece():
+    for case in CELLS:
+        label = case.label.array
+        assert case.instances and case.classes == 2
+        assert np.unique(label).tolist() == list(range(label.max() + 1))
+        assert all(ndimage.label(label == n)[1] == 1 for n in range(1, label.max() + 1))
+        assert np.bincount(label.ravel()).min() >= 30
+
+
+def test_about_half_of_an_image_is_some_twenty_to_forty_packed_cells():
+    for case in CELLS:
+        assert 20 <= case.label.array.max() <= 40
+        assert 0.4 < (case.label.array > 0).mean() < 0.65
+
+
+def test_some_neighbours_touch_and_most_are_at_most_two_pixels_apart():
+    touching, close, total = 0, 0, 0
+    for case in CELLS:
+        label = case.label.array
+        touching += (separate(label) != (label > 0)).sum()
+        for number in range(1, label.max() + 1):
+            distance = ndimage.distance_transform_edt(label != number)
+            close += distance[(label > 0) & (label != number)].min() <= 3
+            total += 1
+    assert touching > 20
+    assert close > 0.8 * total
+
+
+def found(label, components):
+    """Share of cells that some component covers with an intersection over union above 1/2."""
+    hits = 0
+    for number in range(1, label.max() + 1):
+        cell = label == number
+        component = components == np.bincount(components[cell]).argmax()
+        hits += (cell & component).sum() > 0.5 * (cell | component).sum()
+    return hits / label.max()
+
+
+def test_a_threshold_finds_fewer_than_two_thirds_of_the_cells():
+    shares = []
+    for case in CELLS:
+        image = case.image.array[..., 0]
+        dark = ndimage.label(image < threshold_otsu(image))[0]
+        shares.append(found(case.label.array, dark))
+    assert np.mean(shares) < 2 / 3
+    assert found(CELLS[0].label.array, CELLS[0].label.array) == 1
+
+
+def test_membranes_take_a_bit_over_a_fifth_of_the_image():
+    shares = [(case.label.array == 0).mean() for case in MEMBRANES]
+    assert 0.17 < min(shares) and max(shares) < 0.28
+    assert not MEMBRANES[0].instances and MEMBRANES[0].classes == 2
+
+
+def test_membranes_are_darker_than_interiors_but_overlap_them_in_grey_values():
+    for case in MEMBRANES:
+        image, label = case.image.array[..., 0].astype(float), case.label.array
+        apart = image[label == 1].mean() - image[label == 0].mean()
+        spread = image[label == 1].std() + image[label == 0].std()
+        assert 0.3 * spread < apart < 1.2 * spread
+
+
+def test_no_two_processes_lie_side_by_side_without_a_membrane():
+    owner, depth = processes(np.random.default_rng(0), (64, 64))
+    components, count = ndimage.label(depth > 1.4)  # the thinnest membrane there is
+    assert count > 3
+    for component in range(1, count + 1):
+        assert len(np.unique(owner[components == component])) == 1

@@ -1,0 +1,45 @@
+"""The pages that people read first lead somewhere, and their example runs."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data" / "README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links_lead_to_files_of_the_repository(page):
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8"))
+    here = [link for link in links if not re.match("https?:|mailto:", link)]
+    assert [link for link in here if not (page.parent / link).exists()] == []
+
+
+def test_every_target_of_the_makefile_is_in_its_help():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.search(r"\.PHONY: (.*)", makefile)[1].split()) - {"help"}
+    assert targets == set(re.findall(r'"make (\w+)', makefile))
+
+
+def test_the_readmes_example_trains_and_writes_a_prediction(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cells = np.zeros((40, 40), "uint8")
+    cells[10:20, 10:20] = cells[25:35, 20:30] = 1
+    Image.fromarray(cells * 200).save("cells.png")
+    Image.fromarray(cells).save("label.png")
+    example = re.search("```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)[
+        1
+    ]
+    for long, short in {
+        "width=16": "width=2, depth=2",
+        "size=128": "size=16",
+        "=20)": "=1)",
+    }.items():
+        assert long in example
+        example = example.replace(long, short)
+    exec(example, {})
+    prediction = np.asarray(Image.open("prediction.png"))
+    assert prediction.shape == (40, 40) and set(np.unique(prediction)) <= {0, 1}

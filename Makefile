@@ -33,7 +33,7 @@ lab: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest
-	@MEDSEG_SCALE=smoke $(LIMIT) $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=120 \
+	@MEDSEG_SCALE=smoke $(LIMIT) $(BIN)/python -m pytest -W ignore --nbval-lax --nbval-cell-timeout=120 \
 		notebooks/solutions
 
 lint: $(READY)

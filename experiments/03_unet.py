@@ -13,12 +13,13 @@ from skimage.filters import threshold_otsu
 from medseg_tf import data, inference, losses, metrics, models, training
 from medseg_tf.data.resample import resize
 
-# working distance between pixels in the set's own units (None: as stored), minutes, side of a patch
+# Working distance between pixels in the set's own units (None: as stored), minutes, side of a patch
+# and, where cells touch, the probability above which a pixel is a cell's core (see `instances`).
 SETS = {
-    "PhC-C2DH-U373": (None, 5, 256),
-    "DIC-C2DH-HeLa": (0.38, 8, 256),
-    "ISBI2012-EM": (None, 3, 256),
-    "DSB2018-nuclei": (None, 2, 192),
+    "PhC-C2DH-U373": (None, 5, 256, None),
+    "DIC-C2DH-HeLa": (0.38, 8, 256, 0.8),
+    "ISBI2012-EM": (None, 3, 256, None),
+    "DSB2018-nuclei": (None, 2, 192, None),
 }
 CLAIMS = "DIC-C2DH-HeLa"  # the set whose cells touch
 SHAPES = {"degrees": 180, "low": 0.75, "high": 1.33}
@@ -35,7 +36,7 @@ def train(cases, size, minutes, seed, shapes=ELASTIC, weights=data.unet_weight_m
     return model
 
 
-def score(cases, maps):
+def score(cases, maps, cores):
     """Scores of foreground probabilities, (*spatial) each, against the cases' labels."""
     truth = [case.label.array for case in cases]
     pairs = [
@@ -49,7 +50,9 @@ def score(cases, maps):
         "border_error": np.mean([metrics.boundary_error(*pair) for pair in pairs]),
     }
     if cases[0].instances:
-        found = [inference.instances(np.stack([1 - m, m], -1), smallest=64) for m in maps]
+        found = [
+            inference.instances(np.stack([1 - m, m], -1), seeds=cores, smallest=100) for m in maps
+        ]
         row["seg"] = metrics.seg(truth, found)
     else:
         row["rand"], _ = metrics.best_rand(truth, maps, score=metrics.rand_foreground)
@@ -74,11 +77,11 @@ def at(case, spacing):
 
 def measure_set(name, seed):
     """Yield a row for Otsu, for the network and, on the claims' set, for each twin."""
-    spacing, minutes, size = SETS[name]
+    spacing, minutes, size, cores = SETS[name]
     learn, test = data.split_by_subject(data.load(name), (0.75, 0.25))
     small = [at(case, spacing) for case in learn]
     where = {"set": name, "seed": seed, "test": len(test)}
-    sides = [score(test, otsu(test, bright)) | {"bright": bright} for bright in (True, False)]
+    sides = [score(test, otsu(test, bright), None) | {"bright": bright} for bright in (True, False)]
     yield where | {"arm": "Otsu"} | max(sides, key=lambda row: row["dice"])
     arms = [("U-Net", small, minutes, {})]
     if name == CLAIMS:
@@ -91,7 +94,7 @@ def measure_set(name, seed):
         clock = measure.Clock()
         model = train(cases, size, budget, seed, **change)
         took = {"minutes": clock.minutes(), "steps": int(model.optimizer.iterations)}
-        scores = score(test, foreground(model, test, spacing))
+        scores = score(test, foreground(model, test, spacing), cores)
         yield where | {"arm": arm, "learn": len(cases)} | took | scores
 
 

@@ -40,17 +40,19 @@ def record(rows, name):
         "command": f"make results LESSON={name[:2]} SEEDS={1 + rows[-1]['seed']}",
         "versions": {package: importlib.metadata.version(package) for package in packages},
         "cores": os.cpu_count(),
-        "rows": rows,
+        "rows": [{key: plain(value) for key, value in row.items()} for row in rows],
     }
     temporary = RESULTS / f".{name}.json"
-    temporary.write_text(json.dumps(content, indent=1, default=plain) + "\n")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
     os.replace(temporary, RESULTS / f"{name}.json")
-    print(json.dumps(rows[-1], default=plain), flush=True)
+    print(content["rows"][-1], flush=True)
 
 
-def plain(number):
-    """A numpy number as a Python one, with the digits that mean something."""
-    return round(float(number), 5)
+def plain(value):
+    """A value as JSON holds it, numbers with the digits that mean something."""
+    if isinstance(value, (bool, int, str)):
+        return value
+    return round(float(value), 5)
 
 
 class Clock:

@@ -51,6 +51,7 @@ def save(model, folder, **extra):
     }
     if taken := extra.keys() & {*fixed, "weights_sha256"}:
         raise ConfigError(f"recipe.save: {sorted(taken)} are set by recipe.save; rename yours.")
+    as_json(extra, folder / RECIPE)  # refused before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     write_weights(model, folder / WEIGHTS)
     fixed["weights_sha256"] = _sha256(folder / WEIGHTS)
@@ -110,16 +111,21 @@ def replacing(path):
 
 
 def write_json(content, path):
-    """Write JSON in one step; NumPy numbers and arrays become plain ones."""
+    """Write JSON in one step."""
+    text = as_json(content, path) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def as_json(content, path):
+    """Return JSON text for a file; NumPy numbers and arrays become plain ones."""
 
     def plain(value):
         if hasattr(value, "tolist"):
             return value.tolist()
         raise ConfigError(f"{path}: {value!r} cannot be written as JSON; give plain values.")
 
-    text = json.dumps(content, indent=1, default=plain)
-    with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    return json.dumps(content, indent=1, default=plain)
 
 
 def write_weights(model, path):

@@ -26,8 +26,8 @@ class Table(list):
     def __str__(self):
         cells = [self.columns] + [[show(value) for value in row.values()] for row in self]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)) for line in cells]
-        return "\n".join(line.rstrip() for line in lines)
+        lines = ([f"{c:<{w}}" for c, w in zip(line, widths, strict=True)] for line in cells)
+        return "\n".join("  ".join(line).rstrip() for line in lines)
 
     def _repr_html_(self):
         head = "".join(f"<th scope='col'>{html.escape(str(c))}</th>" for c in self.columns)

@@ -102,6 +102,7 @@ def test_a_model_without_a_builder_cannot_be_saved(tmp_path):
 def test_extras_that_cannot_be_kept_are_refused(tmp_path, extra):
     with pytest.raises(ConfigError, match="classes|JSON"):
         recipe.save(tiny(), tmp_path, **extra)
+    assert not list(tmp_path.iterdir())
 
 
 def cut_short(folder):

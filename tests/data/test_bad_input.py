@@ -135,8 +135,9 @@ def test_pages_of_different_size(tmp_path):
 
 def test_a_mask_in_colour(tmp_path):
     path = png(tmp_path / "a.png", rgba()[..., :3].copy())
-    with pytest.raises(LabelError, match="mask is RGB with 12 colours"):
-        Scan.read(path, label=True)
+    for channels in (None, "gray"):
+        with pytest.raises(LabelError, match="mask is RGB with 12 colours"):
+            Scan.read(path, label=True, channels=channels)
 
 
 def test_a_mask_of_more_values_than_classes(tmp_path):

@@ -229,6 +229,8 @@ def test_scaled_values_come_as_float32(tmp_path):
     array = Scan.read(path).array
     assert array.dtype == "float32"
     np.testing.assert_array_equal(array[..., 0], ramp() * 0.5 - 1)
+    back = Scan.read(Scan.read(path).write(tmp_path / "b.nii"))  # written without the scale
+    np.testing.assert_array_equal(back.array, array)
 
 
 def test_a_label_stored_as_a_fraction_of_255_is_whole_again(tmp_path):
@@ -284,6 +286,12 @@ def test_a_cropped_scan_is_written_with_its_own_grid_not_the_headers(tmp_path):
     back = nib.load(cropped.write(tmp_path / "b.nii"))
     np.testing.assert_array_equal(back.affine, moved)
     np.testing.assert_allclose(back.get_qform(), moved, atol=1e-6)
+
+
+def test_a_grid_in_other_units_than_the_headers_is_written_with_its_own(tmp_path):
+    scan = Scan.read(save(tmp_path / "a.nii", ramp(), xyzt_units=2))
+    micron = Scan(scan.array, Grid(SHAPE, scan.grid.affine, "um"), scan.header)
+    assert Scan.read(micron.write(tmp_path / "b.nii")).grid.units == "um"
 
 
 def test_a_sheared_grid_gets_no_qform_for_a_quaternion_cannot_shear(tmp_path):

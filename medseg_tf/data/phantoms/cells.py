@@ -46,7 +46,7 @@ def outlines(rng, shape):
     """Draw cells: object numbers, and how deep (in pixels) each pixel lies within its cell."""
     centres = packed(rng, shape, PITCH, rounds=4)
     owner, distance, to_midline = territories(bent(rng, shape, (3, 40), (0.5, 10)), centres)
-    gap = np.clip(1.5 + 0.7 * wavy(rng, shape, 30), 0, 2)
+    gap = np.clip(1.3 + 0.7 * wavy(rng, shape, 30), 0, 2)
     radius = PITCH * rng.uniform(0.42, 0.6, len(centres))
     depth = np.minimum(to_midline - gap / 2, radius[owner] - distance)
     # Cells grow in colonies: a quarter of the places, where a slow field is lowest, stays empty.
@@ -82,5 +82,5 @@ def phase_contrast(rng, label, depth):
     delay += 0.25 * nuclei + 1.0 * nucleoli + 0.5 * granules * (1 - nuclei)
     # The optics: what changes slowly is lost. Then light from one side, blur, noise.
     signal = 1.2 * ndimage.gaussian_filter(delay, 4) - delay + 0.1 * wavy(rng, shape, 160)
-    signal = ndimage.gaussian_filter(signal, 0.8) + rng.normal(0, 0.06, shape)
+    signal = ndimage.gaussian_filter(signal, 1) + rng.normal(0, 0.06, shape)
     return np.clip(140 + 100 * signal, 0, 255).astype("uint8")[..., None]

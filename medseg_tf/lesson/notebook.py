@@ -240,9 +240,12 @@ def update(source):
 
 
 def main():
-    """Bring the notebooks of every lesson up to date with its source."""
+    """Bring the notebooks of every lesson, and the README's table of them, up to date."""
+    from medseg_tf.lesson import front
+
     for number, source in sources().items():
         print(f"{number}: {'executed and written' if update(source) else 'up to date'}", flush=True)
+    front.update(course())
 
 
 if __name__ == "__main__":

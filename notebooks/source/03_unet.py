@@ -250,7 +250,7 @@ print(f"you said SEG {my_seg} and pixel error {my_pixel_error}")
 for name, value in arms["U-Net"].items():
     print(f"{name}: {value:.3f}")
 
-# %%
+# %% tags=["front"]
 found = inference.instances(inference.probabilities(unet, test[0]))
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.5), layout="constrained")
 plots.show_instances(test[0].image, test[0].label, title="true cells", axes=axes[0])

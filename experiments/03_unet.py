@@ -75,22 +75,21 @@ def at(case, spacing):
     return data.resample_case(case, spacing) if spacing else case
 
 
-def measure_set(name, seed):
-    """Yield a row for Otsu, for the network and, on the claims' set, for each twin."""
+def measure_set(name, seed, done):
+    """Yield a row for Otsu, for the network and, on the claims' set, for each twin.
+
+    done: arms that were measured before.
+    """
     spacing, minutes, size, cores = SETS[name]
     learn, test = data.split_by_subject(data.load(name), (0.75, 0.25))
     small = [at(case, spacing) for case in learn]
     where = {"set": name, "seed": seed, "test": len(test)}
-    sides = [score(test, otsu(test, bright), None) | {"bright": bright} for bright in (True, False)]
-    yield where | {"arm": "Otsu"} | max(sides, key=lambda row: row["dice"])
-    arms = [("U-Net", small, minutes, {})]
-    if name == CLAIMS:
-        arms += [("short", small, 1, {}), ("no skips", small, 1, {"skips": False})]
-        arms += [("no weight map", small, 1, {"weights": None})]
-        for count in (1, 4, 16):
-            few = small[:: max(1, len(small) // count)][:count]
-            arms += [(f"{count}, elastic", few, 1, {}), (f"{count}", few, 1, {"shapes": SHAPES})]
-    for arm, cases, budget, change in arms:
+    if "Otsu" not in done:
+        sides = [score(test, otsu(test, bright), None) | {"bright": bright} for bright in (0, 1)]
+        yield where | {"arm": "Otsu"} | max(sides, key=lambda row: row["dice"])
+    for arm, (cases, budget, change) in arms(name, small, minutes).items():
+        if arm in done:
+            continue
         clock = measure.Clock()
         model = train(cases, size, budget, seed, **change)
         took = {"minutes": clock.minutes(), "steps": int(model.optimizer.iterations)}
@@ -98,12 +97,27 @@ def measure_set(name, seed):
         yield where | {"arm": arm, "learn": len(cases)} | took | scores
 
 
+def arms(name, cases, minutes):
+    """Return {arm: (cases to learn from, minutes, what changes)}."""
+    chosen = {"U-Net": (cases, minutes, {})}
+    if name == CLAIMS:
+        chosen["short"] = cases, 1, {}
+        chosen["no skips"] = cases, 1, {"skips": False}
+        chosen["no weight map"] = cases, 1, {"weights": None}
+        for count in (1, 4, 16):
+            few = cases[:: max(1, len(cases) // count)][:count]
+            chosen[f"{count}, elastic"] = few, 1, {}
+            chosen[f"{count}"] = few, 1, {"shapes": SHAPES}
+    return chosen
+
+
 if __name__ == "__main__":
     chosen = measure.arguments(__doc__)
     names = [name for name in chosen.sets or SETS if measure.present(name)]
-    rows = []
+    rows = measure.measured("03_unet") if chosen.resume else []
     for seed in range(chosen.seeds):
         for name in names:
-            for row in measure_set(name, seed):
+            done = [row["arm"] for row in rows if row["set"] == name and row["seed"] == seed]
+            for row in measure_set(name, seed, done):
                 rows.append(row)
                 measure.record(rows, "03_unet")

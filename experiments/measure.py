@@ -14,10 +14,11 @@ RESULTS = Path(__file__).parents[1] / "medseg_tf" / "results"
 
 
 def arguments(description):
-    """Read --seeds and --sets; set the precision."""
+    """Read --seeds, --sets and --resume; set the precision."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from 0")
     parser.add_argument("--sets", nargs="*", help="only these data sets")
+    parser.add_argument("--resume", action="store_true", help="keep the arms measured so far")
     chosen = parser.parse_args()
     training.set_precision("auto")
     return chosen
@@ -29,6 +30,12 @@ def present(name):
     if not there:
         print(f"SKIPPED: {data.sets.how_to_get(name)}")
     return there
+
+
+def measured(name):
+    """Return the rows that an earlier run left in medseg_tf/results/NAME.json, or []."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text())["rows"] if path.is_file() else []
 
 
 def record(rows, name):

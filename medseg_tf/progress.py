@@ -27,4 +27,4 @@ def progress(iterable=None, total=None, desc="", **options):
         return tqdm(iterable, total=total, desc=desc, leave=False, **options)
     line = "{desc}: {percentage:3.0f} % of {total_fmt} in {elapsed}{postfix}"
     options = {"mininterval": 10, "miniters": 1, "delay": 5, "bar_format": line} | options
-    return tqdm(iterable, total=total, desc=desc, file=_Lines(), leave=True, ncols=0, **options)
+    return tqdm(iterable, total=total, desc=desc, file=_Lines(), leave=True, **options)

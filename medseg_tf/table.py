@@ -29,6 +29,8 @@ class Table(list):
         lines = ([f"{c:<{w}}" for c, w in zip(line, widths, strict=True)] for line in cells)
         return "\n".join("  ".join(line).rstrip() for line in lines)
 
+    __repr__ = __str__  # what a terminal and a notebook's plain text show
+
     def _repr_html_(self):
         head = "".join(f"<th scope='col'>{html.escape(str(c))}</th>" for c in self.columns)
         rows = "".join(

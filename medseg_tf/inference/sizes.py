@@ -75,7 +75,8 @@ def walk(model, axis, size):
 
         def spec(*args, **kwargs):
             nonlocal fits
-            inputs = [t.shape for t in keras.tree.flatten(args) if len(t.shape) == len(shape)]
+            inputs = [getattr(t, "shape", ()) for t in keras.tree.flatten(args)]
+            inputs = [s for s in inputs if len(s) == len(shape)]
             fits = fits and divides(layer, axis, {s[1 + axis] for s in inputs})
             output = layer.compute_output_spec(*args, **kwargs)
             sizes.extend(t.shape[1 + axis] for t in [output] if len(t.shape) == len(shape))
@@ -88,6 +89,8 @@ def walk(model, axis, size):
     except ModelError:
         raise
     except ValueError:  # so Keras says that a layer has no voxel left to give
+        return [], False
+    if any(size is not None and size < 1 for size in sizes):  # older Keras crops to nothing
         return [], False
     return sizes, fits
 

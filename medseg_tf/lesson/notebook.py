@@ -27,6 +27,16 @@ if "google.colab" in sys.modules:
 
 """
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+# nbconvert's own page leaves the pictures' alternative text out.
+PAGE = """\
+{%- extends 'lab/index.html.j2' -%}
+{%- block data_png scoped -%}
+<div class="jp-RenderedImage jp-OutputArea-output">
+<img src="data:image/png;base64,{{ output.data['image/png'] }}"
+alt="{{ output.metadata.get('image/png', {}).get('alt', '') | escape }}">
+</div>
+{%- endblock data_png -%}
+"""
 LOG = re.compile(r"^(?:WARNING: All log messages before absl|[IWE]\d{4} ).*\n?", re.MULTILINE)
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -191,7 +201,6 @@ def run(source, scale):
         nbclient.exceptions.CellExecutionError: a cell failed; the notebook is written all the same.
     """
     import nbformat
-    from nbconvert import HTMLExporter
 
     notebook = build(source, solved=True)
     place = source.parents[1] / "executed" / f"{source.stem}.ipynb"
@@ -199,9 +208,18 @@ def run(source, scale):
         execute(notebook, scale, source.parents[1])
     finally:
         write(nbformat.writes(notebook), place)
-    page, _ = HTMLExporter().from_notebook_node(notebook)
-    write(page, place.with_suffix(".html"))
+    write(page(notebook), place.with_suffix(".html"))
     return notebook, place, place.with_suffix(".html")
+
+
+def page(notebook):
+    """Return a notebook as an HTML page whose pictures carry their alternative text."""
+    from jinja2 import DictLoader
+    from nbconvert import HTMLExporter
+
+    loader = DictLoader({"page.html.j2": PAGE})
+    exporter = HTMLExporter(extra_loaders=[loader], template_file="page.html.j2")
+    return exporter.from_notebook_node(notebook)[0]
 
 
 def claims(notebook):

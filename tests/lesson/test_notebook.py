@@ -1,5 +1,7 @@
 """The notebook machinery on a small lesson."""
 
+import re
+
 import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
@@ -151,3 +153,12 @@ def test_without_a_checkout_the_lessons_are_not_found(tmp_path, monkeypatch):
     monkeypatch.setattr(notebook, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     with pytest.raises(DataNotFoundError, match="Clone the repository"):
         notebook.course()
+
+
+def test_the_page_keeps_the_alternative_text_of_pictures():
+    picture = nbformat.v4.new_output(
+        "display_data", {"image/png": "AAAA"}, metadata={"image/png": {"alt": 'a "U" of boxes'}}
+    )
+    cells = [nbformat.v4.new_code_cell("1", outputs=[picture])]
+    page = notebook.page(nbformat.v4.new_notebook(cells=cells, metadata=notebook.METADATA))
+    assert re.search("""<img alt=.a "U" of boxes. src="data:image/png;base64,AAAA""", page)

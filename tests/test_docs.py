@@ -43,3 +43,9 @@ def test_the_readmes_example_trains_and_writes_a_prediction(tmp_path, monkeypatc
     exec(example, {})
     prediction = np.asarray(Image.open("prediction.png"))
     assert prediction.shape == (40, 40) and set(np.unique(prediction)) <= {0, 1}
+
+
+def test_the_readme_shows_the_lessons_as_their_notebooks_and_results_have_them():
+    from medseg_tf.lesson import front
+
+    assert front.table() in (ROOT / "README.md").read_text("utf-8"), "run: make notebooks"

@@ -68,8 +68,9 @@ print(len(rest), "cases to learn from,", len(test), "held back")
 # %%
 def side_by_side(titled, alt):
     """Show (title, image, label) panels in a row."""
-    figure, axes = plt.subplots(1, len(titled), figsize=(4.8, 2.5), layout="constrained")
-    for panel, (title, image, label) in zip(axes, titled, strict=True):
+    size = {"figsize": (4.8, 2.5), "layout": "constrained", "squeeze": False}
+    figure, axes = plt.subplots(1, len(titled), **size)
+    for panel, (title, image, label) in zip(axes[0], titled, strict=True):
         plots.show_instances(image, label, title=title, axes=panel)
     plots.show(figure, alt=alt)
 

@@ -1,8 +1,8 @@
 """U-Net on the real sets that are there, and lesson 03's claims with their twins.
 
 Run by `make results LESSON=03 [SEEDS=3]`; writes medseg_tf/results/03_unet.json after each arm.
-Subjects (sequences, frame blocks, images) are split 3 : 1, and every score stands beside Otsu's
-threshold on the same held-back cases.
+Each seed holds back another quarter of the subjects (sequences, frame blocks, images), and every
+score stands beside Otsu's threshold on the same held-back cases.
 """
 
 import itertools
@@ -19,8 +19,8 @@ from medseg_tf.data.resample import resize
 # patch.
 SETS = {
     "PhC-C2DH-U373": (None, 3.5, 256),
-    "DIC-C2DH-HeLa": (0.38, 6.5, 256),
-    "ISBI2012-EM": (None, 1, 256),
+    "DIC-C2DH-HeLa": (0.38, 5.8, 256),
+    "ISBI2012-EM": (None, 2, 256),
     "DSB2018-nuclei": (None, 1, 192),
 }
 # The twins learn on the set whose cells touch, half as fine again, so that half a minute suffices.
@@ -91,17 +91,18 @@ def at(case, spacing):
     return data.resample_case(case, spacing) if spacing else case
 
 
-def measure_set(name, seed, done):
-    """Yield a row for Otsu, for the network and, on the claims' set, for each twin.
+def measure_set(name, seed, twins, done):
+    """Yield a row for Otsu and one for the network, or with `twins` one for each twin.
 
-    done: arms that were measured before. The seed draws the split, too.
+    done: arms that were measured before.
     """
-    learn, test = data.split_by_subject(data.load(name), (0.75, 0.25), seed)
+    learn, test = fold(data.load(name), seed)
     where = {"set": name, "seed": seed, "held_back": test[0].subject, "test": len(test)}
-    if "Otsu" not in done:
+    if not twins and "Otsu" not in done:
         sides = [score(test, otsu(test, bright)) | {"bright": bright} for bright in (0, 1)]
         yield where | {"arm": "Otsu"} | max(sides, key=lambda row: row["dice"])
-    for arm, (cases, (spacing, minutes, size), change) in arms(name, learn).items():
+    chosen = short_arms(learn) if twins else {"U-Net": (learn, SETS[name], {})}
+    for arm, (cases, (spacing, minutes, size), change) in chosen.items():
         if arm in done:
             continue
         clock, coarse = measure.Clock(), [at(case, spacing) for case in cases]
@@ -111,32 +112,41 @@ def measure_set(name, seed, done):
         if test[0].instances:
             some = cases[:: max(1, len(cases) // 8)]
             cut = choose_cut(some, foreground(model, some, spacing))
-            took |= {"threshold": cut[0], "seeds": cut[1] or 0}
+            took |= {"threshold": cut[0], "cores": cut[1] or 0}
         scores = score(test, foreground(model, test, spacing), cut)
         yield where | {"arm": arm, "learn": len(cases)} | took | scores
 
 
-def arms(name, cases):
-    """Return {arm: (cases to learn from, settings, what changes)}."""
-    chosen = {"U-Net": (cases, SETS[name], {})}
-    if name == CLAIMS:
-        chosen["short"] = cases, SHORT, {}
-        chosen["no skips"] = cases, SHORT, {"skips": False}
-        chosen["no weight map"] = cases, SHORT, {"weights": None}
-        for count in (1, 4, 16):
-            few = cases[:: max(1, len(cases) // count)][:count]
-            chosen[f"{count}, elastic"] = few, SHORT, {}
-            chosen[f"{count}"] = few, SHORT, {"elastic": False}
+def fold(cases, seed):
+    """Part cases by subject into four (two, where there are two); each seed holds back another."""
+    parts = min(4, len({case.subject for case in cases}))
+    split = data.split_by_subject(cases, (1 / parts,) * parts)
+    held_back = split.pop(-1 - seed % parts)
+    return [case for part in split for case in part], held_back
+
+
+def short_arms(cases):
+    """Return {arm: (cases to learn from, settings, what changes)}, all of one budget."""
+    chosen = {
+        "short": (cases, SHORT, {}),
+        "no skips": (cases, SHORT, {"skips": False}),
+        "no weight map": (cases, SHORT, {"weights": None}),
+    }
+    for count in (1, 4, 16):
+        few = cases[:: max(1, len(cases) // count)][:count]
+        chosen[f"{count}, elastic"] = few, SHORT, {}
+        chosen[f"{count}"] = few, SHORT, {"elastic": False}
     return chosen
 
 
 if __name__ == "__main__":
-    chosen = measure.arguments(__doc__)
-    names = [name for name in chosen.sets or SETS if measure.present(name)]
-    rows = measure.measured("03_unet") if chosen.resume else []
-    for seed in range(chosen.seeds):
-        for name in names:
-            done = [row["arm"] for row in rows if row["set"] == name and row["seed"] == seed]
-            for row in measure_set(name, seed, done):
-                rows.append(row)
-                measure.record(rows, "03_unet")
+    asked = measure.arguments(__doc__)
+    names = [name for name in asked.sets or SETS if measure.present(name)]
+    rows = measure.measured("03_unet") if asked.resume else []
+    runs = [(name, seed, False) for seed in range(asked.seeds) for name in names]
+    runs += [(CLAIMS, seed, True) for seed in range(asked.seeds) if CLAIMS in names]
+    for name, seed, twins in runs:
+        done = [row["arm"] for row in rows if row["set"] == name and row["seed"] == seed]
+        for row in measure_set(name, seed, twins, done):
+            rows.append(row)
+            measure.record(rows, "03_unet")

@@ -44,7 +44,7 @@ def record(rows, name):
     packages = sorted(installed & {"keras", "tensorflow-cpu", "tensorflow", "numpy", "scipy"})
     content = {
         "date": datetime.date.today().isoformat(),
-        "command": f"make results LESSON={name[:2]} SEEDS={1 + rows[-1]['seed']}",
+        "command": f"make results LESSON={name[:2]} SEEDS={1 + max(row['seed'] for row in rows)}",
         "versions": {package: importlib.metadata.version(package) for package in packages},
         "cores": os.cpu_count(),
         "rows": [{key: plain(value) for key, value in row.items()} for row in rows],

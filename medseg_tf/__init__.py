@@ -17,11 +17,13 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "planning",
     "plots",
     "recipe",
     "training",
 ]
-NEEDS_KERAS = {"evaluation", "inference", "layers", "losses", "models", "recipe", "training"}
+NEEDS_KERAS = {"evaluation", "inference", "layers", "losses", "models", "planning"}
+NEEDS_KERAS |= {"recipe", "training"}
 
 
 def __getattr__(name):

@@ -7,18 +7,22 @@ import numpy as np
 
 from medseg_tf import inference, metrics
 from medseg_tf.errors import ConfigError, GeometryError, LabelError
+from medseg_tf.metrics import surface
 from medseg_tf.progress import progress
 from medseg_tf.table import Table
 
-OVERLAPS = ("dice", "iou", "sensitivity", "specificity", "volume_difference")
+COUNTED = ("dice", "iou", "sensitivity", "specificity", "volume_difference")
+SCORES = ("dice", "iou", "hausdorff95", "assd", "sensitivity", "specificity", "volume_difference")
 
 
 def evaluate(model, cases, tile=None, overlap=0.5):
     """Segment each case and score it: a Table with a row per case and class.
 
-    Columns: case, subject, class (background is left out), dice, iou, sensitivity, specificity,
-    volume_difference. Cases of objects get one row each, with the scores of their area (dice,
-    iou), the number of objects in the truth (objects) and found (found), and seg.
+    Columns: case, subject, class (background is left out), dice, iou, hausdorff95, assd,
+    sensitivity, specificity, volume_difference. hausdorff95 and assd are in the units of the
+    case's grid: mm, um, or pixels where the size is unknown. Cases of objects get one row each,
+    with the scores of their area (dice, iou), the number of objects in the truth (objects) and
+    found (found), and seg.
 
     Args:
         model: a keras.Model; or a function from a case to its integer labels (*spatial), so that
@@ -62,12 +66,15 @@ def predict(model, case, tile=None, overlap=0.5):
 
 def score_classes(case, labels):
     """Return one row per class of a case but the background."""
-    truth, classes = case.label.array, case.classes
-    scores = {name: getattr(metrics, name)(truth, labels, classes) for name in OVERLAPS}
-    return [
-        named(case) | {"class": number} | {name: float(scores[name][number]) for name in OVERLAPS}
-        for number in range(1, classes)
-    ]
+    truth, classes, spacing = case.label.array, case.classes, case.label.grid.spacing
+    counted = {name: getattr(metrics, name)(truth, labels, classes) for name in COUNTED}
+    rows = []
+    for number in range(1, classes):
+        scores = {name: float(counted[name][number]) for name in COUNTED}
+        lists = metrics.surface_distances(truth == number, labels == number, spacing)
+        scores |= {"hausdorff95": surface.farthest95(*lists), "assd": surface.average(*lists)}
+        rows.append(named(case) | {"class": number} | {name: scores[name] for name in SCORES})
+    return rows
 
 
 def score_objects(case, labels):
@@ -90,8 +97,11 @@ def score_objects(case, labels):
 def summary(table):
     """Return the means of a table of `evaluate`: one row per class, or one for cases of objects.
 
-    Scores that are NaN (a class absent from truth and prediction) or infinite are left out of the
-    means; left_out counts the cases with one. seg is the mean over all objects of all cases.
+    A score that is NaN (a class absent from truth and prediction) or infinite (the distances of a
+    class that only one of them holds, a volume invented from nothing) is left out of the mean of
+    its own column alone; left_out counts the cases with at least one such score. So a class that
+    was missed altogether puts its 0 into the mean of dice, and is counted in left_out for want of
+    a distance. seg is the mean over all objects of all cases.
     """
     rows = Table()
     for number in sorted({row.get("class", 0) for row in table}):

@@ -47,3 +47,14 @@ def show(value):
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
     return str(value)
+
+
+def finite(table):
+    """Return rows that JSON can hold: NaN and infinite numbers become None."""
+    return [
+        {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in row.items()
+        }
+        for row in table
+    ]

@@ -8,10 +8,12 @@ from medseg_tf.data.case import Case, Grid, Scan
 from medseg_tf.errors import ConfigError, GeometryError, LabelError
 
 
-def make_case(label, name="one", classes=2, instances=False):
+def make_case(label, name="one", classes=2, instances=False, spacing=None):
     """A case whose image is its label, so that a model can be right or wrong on purpose."""
     label = np.array(label)
     grid = Grid(label.shape, units="pixel")
+    if spacing:
+        grid = Grid.from_spacing(label.shape, spacing)
     image = Scan(label[..., None].astype("float32"), grid)
     return Case("s1", image, Scan(label, grid), classes, instances, name)
 
@@ -35,10 +37,27 @@ def test_classes_get_a_row_per_case_and_class_without_the_background():
         "class": 1,
         "dice": 2 / 3,
         "iou": 1 / 2,
+        "hausdorff95": pytest.approx(0.95),
+        "assd": 1 / 3,
         "sensitivity": 1,
         "specificity": 1 / 2,
         "volume_difference": 1,
     }
+
+
+def test_columns_of_classes_keep_their_order():
+    (row,) = evaluation.evaluate(see_everything, [make_case([[0, 1]])])
+    assert list(row)[2:] == [
+        *("class", "dice", "iou", "hausdorff95", "assd"),
+        *("sensitivity", "specificity", "volume_difference"),
+    ]
+
+
+@pytest.mark.parametrize("spacing, distance", [(None, 2), ((9, 0.5), 1), ((0.5, 9), 18)])
+def test_distances_are_in_the_units_of_the_grid_and_in_pixels_where_it_has_none(spacing, distance):
+    case = make_case([[1, 0, 0]], spacing=spacing)
+    (row,) = evaluation.evaluate(lambda case: np.array([[0, 0, 1]]), [case])
+    assert row["hausdorff95"] == row["assd"] == distance
 
 
 def test_objects_get_one_row_per_case_with_seg():
@@ -62,6 +81,17 @@ def test_means_leave_out_empty_classes_and_count_them():
     assert math.isnan(table[1]["dice"])
     (row,) = evaluation.summary(table)
     assert (row["cases"], row["left_out"], row["dice"]) == (2, 1, 1)
+
+
+def test_a_missed_class_counts_in_the_mean_of_overlaps_and_is_left_out_of_distances():
+    cases = [make_case([[0, 1, 1, 0]], "seen"), make_case([[1, 0, 0, 0]], "missed")]
+    table = evaluation.evaluate(lambda case: np.array([[0, 1, 0, 0]]), cases[:1])
+    table += evaluation.evaluate(lambda case: np.zeros((1, 4), int), cases[1:])
+    assert table[1]["hausdorff95"] == table[1]["assd"] == math.inf
+    (row,) = evaluation.summary(table)
+    assert (row["cases"], row["left_out"]) == (2, 1)
+    assert row["dice"] == pytest.approx((2 / 3 + 0) / 2)
+    assert (row["hausdorff95"], row["assd"]) == pytest.approx((0.95, 1 / 3))
 
 
 def test_mean_seg_weighs_each_object_and_not_each_case():

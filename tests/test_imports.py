@@ -13,7 +13,7 @@ PACKAGE = Path(medseg_tf.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 EVERYONE = {"errors", "table", "progress", "backend"}
 SCORING = {"data", "models", "layers", "losses", "metrics"}
-USING = {"training", "inference", "evaluation", "recipe", "plots"}
+USING = {"training", "inference", "evaluation", "planning", "recipe", "plots"}
 MAY_IMPORT = {  # area -> areas; what is not listed here may not exist
     "errors": set(),
     "table": EVERYONE,

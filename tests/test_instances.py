@@ -1,11 +1,11 @@
-"""Objects from drawn maps: each digit is a foreground probability in tenths."""
+"""Objects from drawn maps: a digit is a foreground probability in tenths, or a class."""
 
 import numpy as np
 import pytest
 
 from medseg_tf import data
-from medseg_tf.errors import ConfigError
-from medseg_tf.inference import instances
+from medseg_tf.errors import ConfigError, LabelError
+from medseg_tf.inference import instances, largest_component
 
 
 def draw(*rows):
@@ -100,3 +100,41 @@ def test_an_empty_map_has_no_objects():
 def test_thresholds_out_of_order_are_refused(wrong):
     with pytest.raises(ConfigError, match="threshold"):
         instances(draw("99"), **wrong)
+
+
+def classes(*rows):
+    return np.array([list(row.replace(" ", "0")) for row in rows], dtype="uint8")
+
+
+def test_each_class_keeps_its_largest_component_and_corners_do_not_join():
+    labels = classes("11 22", "11 22", "  1  ", "2   1")
+    assert show(largest_component(labels)) == ["11 22", "11 22", "     ", "     "]
+
+
+def test_a_class_is_not_held_together_by_another():
+    assert show(largest_component(classes("112111"))) == ["  2111"]
+
+
+def test_of_components_of_one_size_the_first_stays():
+    assert show(largest_component(classes("11 11", "     "))) == ["11   ", "     "]
+
+
+def test_labels_keep_their_type_and_the_array_given_stays_as_it_was():
+    labels = classes("1 11")
+    for kind in ("uint8", "int32", "int64", bool):
+        given = labels.astype(kind)
+        assert largest_component(given).dtype == kind
+        assert (given == labels).all()
+
+
+def test_volumes_and_labels_without_foreground_are_taken_too():
+    volume = np.zeros((4, 4, 4), "int32")
+    volume[0, 0, 0], volume[2:, 2:, 2:] = 3, 3
+    assert (np.argwhere(largest_component(volume)).min(axis=0) == 2).all()
+    assert not largest_component(np.zeros((3, 3), int)).any()
+
+
+@pytest.mark.parametrize("wrong", [np.full((2, 2), 0.5), np.array([[0, -1]])])
+def test_labels_that_are_no_class_numbers_are_refused(wrong):
+    with pytest.raises(LabelError, match="argmax"):
+        largest_component(wrong)

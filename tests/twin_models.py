@@ -14,16 +14,18 @@ import numpy as np  # noqa: E402
 
 from medseg_tf import load_model, models, recipe  # noqa: E402
 
+VOLUME = {"width": 4, "depth": 2, "padding": "same", "norm": "batch"}
 NETS = {
-    "plane": ((60, 60, 1), {"width": 4, "depth": 2}),
-    "volume": ((16, 16, 8, 2), {"width": 4, "depth": 2, "padding": "same", "norm": "batch"}),
+    "plane": ("unet", (60, 60, 1), {"width": 4, "depth": 2}),
+    "volume": ("unet", (16, 16, 8, 2), VOLUME),
+    "residual": ("vnet", (16, 16, 8, 1), {"width": 4, "convolutions": (1, 2), "norm": "batch"}),
 }
 
 
 def save(folder):
     rng = np.random.default_rng(0)
-    for name, (shape, options) in NETS.items():
-        model = models.unet(shape, 3, **options)
+    for name, (builder, shape, options) in NETS.items():
+        model = getattr(models, builder)(shape, 3, **options)
         # also moves the statistics and biases, which start at 0 and 1
         model.set_weights([w + rng.random(w.shape, "float32") / 50 for w in model.get_weights()])
         images = rng.random((2, *shape), "float32")

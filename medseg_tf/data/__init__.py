@@ -3,7 +3,7 @@
 import importlib
 
 from medseg_tf.data.case import Case, Grid, Scan
-from medseg_tf.data.normalize import z_score
+from medseg_tf.data.normalize import window, z_score, z_score_inside
 from medseg_tf.data.sets import available, load
 from medseg_tf.data.split import split_by_subject
 from medseg_tf.data.weights import separate, unet_weight_map
@@ -14,11 +14,13 @@ __all__ = [
     "Patches",
     "Scan",
     "available",
+    "bspline",
     "compose",
     "elastic",
     "flip",
     "intensity",
     "load",
+    "match_histogram",
     "phantoms",
     "quarter_turns",
     "resample_case",
@@ -28,15 +30,26 @@ __all__ = [
     "split_by_subject",
     "unet_weight_map",
     "warp",
+    "window",
     "z_score",
+    "z_score_inside",
 ]
 
 
 # Where the names live that load on first use, because keras and scipy.ndimage are slow to import.
-HOMES = {"Patches": "patches", "resample_case": "resample"} | dict.fromkeys(
-    ["compose", "elastic", "flip", "intensity", "quarter_turns", "rotate", "scale", "warp"],
-    "augment",
-)
+TRANSFORMS = [
+    "bspline",
+    "compose",
+    "elastic",
+    "flip",
+    "intensity",
+    "match_histogram",
+    "quarter_turns",
+    "rotate",
+    "scale",
+    "warp",
+]
+HOMES = {"Patches": "patches", "resample_case": "resample"} | dict.fromkeys(TRANSFORMS, "augment")
 
 
 def __getattr__(name):

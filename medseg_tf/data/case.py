@@ -47,8 +47,10 @@ class Grid:
             )
         if not np.isfinite(affine).all():
             raise GeometryError(f"affine holds NaN or infinite values: {affine.tolist()}.")
-        spacing = np.linalg.norm(affine[:-1, :-1], axis=0)
-        if not (spacing > 0).all() or abs(np.linalg.det(affine[:-1, :-1] / spacing)) < 1e-6:
+        with np.errstate(over="ignore"):
+            spacing = np.linalg.norm(affine[:-1, :-1], axis=0)
+        possible = (spacing > 0).all() and np.isfinite(spacing).all()
+        if not possible or abs(np.linalg.det(affine[:-1, :-1] / spacing)) < 1e-6:
             raise GeometryError(
                 f"affine has no inverse (columns of length {spacing.tolist()}); each axis must "
                 "point somewhere of its own. Repair the header, or give the spacing by hand."

@@ -7,6 +7,7 @@ import logging
 import math
 import warnings
 import zlib
+from functools import partial
 
 import keras
 import numpy as np
@@ -67,7 +68,7 @@ class Patches(keras.utils.PyDataset):
                 "be at least 1 and balance a chance between 0 and 1."
             )
         self.batch, self.seed, self.epoch, self.balance = batch, seed, 0, balance
-        self.augment, self.weights = augment, weights
+        self.augment, self.weights, self.normalize = augment, weights, normalize
         self.instances = [case.instances for case in cases]
         self.images = [np.asarray(normalize(case.image.array), "float32") for case in cases]
         self.labels = [np.asarray(case.label.array) for case in cases]
@@ -162,9 +163,18 @@ class Patches(keras.utils.PyDataset):
             "steps": self.steps,
             "seed": self.seed,
             "balance": self.balance,
-            "augment": getattr(self.augment, "__qualname__", str(self.augment)),
-            "weights": getattr(self.weights, "__qualname__", str(self.weights)),
+            "normalize": named(self.normalize),
+            "augment": named(self.augment),
+            "weights": named(self.weights),
         }
+
+
+def named(function):
+    """The name of a function, with the arguments that functools.partial gave it; no addresses."""
+    if isinstance(function, partial):
+        words = [f"{name}={value!r}" for name, value in sorted(function.keywords.items())]
+        return f"{named(function.func)}({', '.join([*map(repr, function.args), *words])})"
+    return getattr(function, "__qualname__", str(function))
 
 
 def cut(array, start, size):

@@ -1,4 +1,7 @@
-"""To another spacing and back, in 2-D and 3-D: images linearly, labels by nearest neighbour."""
+"""To another spacing or order of axes and back: images linearly, labels by nearest neighbour.
+
+Spacing works in 2-D and 3-D; axes are put in order in 3-D alone, where the affine names them.
+"""
 
 from dataclasses import replace
 
@@ -24,11 +27,54 @@ def resample_case(case, spacing):
 
 def resample_scan(scan, spacing):
     """Return the scan at another spacing: see `resample_case`."""
-    grid = coarser(scan.grid, spacing)
+    grid = respaced(scan.grid, spacing)
+    if grid.shape == scan.grid.shape:
+        return scan
     return Scan(resize(scan.array, grid.shape, scan.is_label), grid)
 
 
-def coarser(grid, spacing):
+def canonical_case(case):
+    """Return the case with the axes of its volumes in order: see `canonical_scan`."""
+    label = case.label and canonical_scan(case.label)
+    return replace(case, image=canonical_scan(case.image), label=label)
+
+
+def canonical_scan(scan):
+    """Return a volume with its axes swapped and flipped to point right, front and up.
+
+    Nothing is interpolated: a tilted scan stays tilted, its axes pointing there as well as they
+    can. A 2-D scan is returned as it is.
+    """
+    from nibabel import orientations
+
+    if scan.grid.rank != 3:
+        return scan
+    axes = orientations.io_orientation(scan.grid.affine)
+    affine = scan.grid.affine @ orientations.inv_ornt_aff(axes, scan.grid.shape)
+    array = orientations.apply_orientation(scan.array, axes)
+    return Scan(array, Grid(array.shape[:3], affine, scan.grid.units))
+
+
+def back_to(grid, array):
+    """Return an array of the canonical, resampled scan on the grid that the scan came from.
+
+    Args:
+        grid: Grid of the scan before `canonical_scan` and `resample_scan`.
+        array: probabilities (*spatial, classes) on the grid after them.
+    """
+    from nibabel import orientations
+
+    if grid.rank != 3:
+        return array if array.shape[:-1] == grid.shape else resize(array, grid.shape)
+    axes = orientations.io_orientation(grid.affine)
+    order = np.argsort(axes[:, 0]).astype(int)
+    shape = tuple(grid.shape[axis] for axis in order)
+    array = array if array.shape[:-1] == shape else resize(array, shape)
+    back = orientations.ornt_transform([[0, 1], [1, 1], [2, 1]], axes)
+    return orientations.apply_orientation(array, back)
+
+
+def respaced(grid, spacing):
     """Return the grid with the same edges whose spacing is nearest to `spacing`."""
     spacing = np.broadcast_to(np.asarray(spacing, float), grid.rank)
     shape = np.array(grid.shape)

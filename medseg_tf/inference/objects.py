@@ -1,9 +1,12 @@
-"""From class probabilities to numbered objects: plain scipy and scikit-image, 2-D and 3-D."""
+"""Objects in what a network answers: number them, or keep the largest. 2-D and 3-D.
+
+Plain scipy and scikit-image.
+"""
 
 import numpy as np
 from scipy import ndimage
 
-from medseg_tf.errors import ConfigError
+from medseg_tf.errors import ConfigError, LabelError
 
 
 def instances(probabilities, threshold=0.5, seeds=None, smallest=16):
@@ -39,6 +42,32 @@ def instances(probabilities, threshold=0.5, seeds=None, smallest=16):
     if seeds > threshold and objects.any():
         objects = split(objects, foreground, components(foreground > seeds, smallest))
     return fill(objects)
+
+
+def largest_component(labels):
+    """Keep each class's largest component (face neighbours); the rest becomes background.
+
+    For organs that come in one piece, such as a prostate: stray islands go, with whatever truth
+    they held. Of components of one size the first in the array's order stays.
+
+    Args:
+        labels: integer classes (*spatial), 0 is background; a Scan's .array.
+
+    Returns: labels of the same shape and type.
+    Raises: LabelError for fractions (probabilities?) or negative numbers.
+    """
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "biu" or (labels < 0).any():
+        raise LabelError(
+            f"largest_component: labels are of type {labels.dtype}; it takes whole class numbers "
+            "from 0. Probabilities become labels by argmax(axis=-1), a Scan by its .array."
+        )
+    kept = np.zeros_like(labels)
+    for number in np.unique(labels[labels > 0]):
+        found, _ = ndimage.label(labels == number)
+        sizes = np.bincount(found.ravel())
+        kept[found == 1 + sizes[1:].argmax()] = number
+    return kept
 
 
 def components(mask, smallest):

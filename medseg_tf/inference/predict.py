@@ -1,18 +1,27 @@
-"""From a case to class probabilities on its own grid: in one pass, or in tiles that fit memory."""
+"""From a case to class probabilities on its own grid: in one pass, or in tiles that fit memory.
 
+A model whose recipe says how the scans it learned from were prepared ("scans": spacing, axes in
+order, normalisation, turns) has every scan prepared so, and answers on the scan's own grid.
+"""
+
+import functools
 import itertools
 
 import numpy as np
 
-from medseg_tf.data import Case, Scan, z_score
+from medseg_tf import data
+from medseg_tf.data import Case, Scan
 from medseg_tf.data.patches import cut
+from medseg_tf.data.resample import back_to, canonical_scan, resample_scan
 from medseg_tf.errors import ConfigError, ModelError
 from medseg_tf.inference import tiles
 from medseg_tf.inference.plan import plan, tile_sides
 from medseg_tf.progress import progress
 
+NORMALIZE = ("z_score", "z_score_inside", "window")  # what a recipe may name
 
-def segment(model, case, tile=None, overlap=0.5, margin=0, turns=False, normalize=z_score):
+
+def segment(model, case, tile=None, overlap=0.5, margin=0, turns=None, normalize=None):
     """Label each voxel with its most probable class.
 
     Arguments and errors are those of `probabilities`.
@@ -27,7 +36,7 @@ def segment(model, case, tile=None, overlap=0.5, margin=0, turns=False, normaliz
     return Scan(values.argmax(-1).astype(smallest), scan.grid, scan.header)
 
 
-def probabilities(model, case, tile=None, overlap=0.5, margin=0, turns=False, normalize=z_score):
+def probabilities(model, case, tile=None, overlap=0.5, margin=0, turns=None, normalize=None):
     """Return what the network gives for each voxel and class.
 
     The image is normalised as a whole, mirrored at its borders up to a size that the network
@@ -50,9 +59,11 @@ def probabilities(model, case, tile=None, overlap=0.5, margin=0, turns=False, no
             keep the size.
         margin: voxels to drop from each side of a tile that is not the image's own border, rounded
             up to the stride. Networks that keep the size.
-        turns: average over flips, in 2-D also quarter turns: 8 copies. Not for classes that only
-            their side tells apart.
-        normalize: function of a whole image array (*spatial, channels).
+        turns: True averages over flips, in 2-D also quarter turns: 8 copies; axes, as (0,), over
+            flips of these alone. Not along an axis whose sides tell classes apart. None: what
+            the recipe says, else one copy.
+        normalize: function of a whole image array (*spatial, channels). None: what the recipe
+            says, else data.z_score.
 
     Returns:
         (*spatial, classes) float32 array.
@@ -66,9 +77,15 @@ def probabilities(model, case, tile=None, overlap=0.5, margin=0, turns=False, no
     """
     scan = case.image if isinstance(case, Case) else case
     check(model, scan, overlap, margin)
+    original, known = scan.grid, getattr(model, "recipe", {}).get("scans", {})
+    if known:
+        scan = canonical_scan(scan)
+        scan = resample_scan(scan, known["spacing"]) if known["spacing"] else scan
+    normalize = normalize or normalization(known.get("normalize", {"name": "z_score"}))
+    turns = known.get("turns", False) if turns is None else turns
     image = np.asarray(normalize(scan.array), "float32")
     sides = tile_sides(tile, scan.grid.rank)
-    copies = symmetries(model, scan.grid) if turns else [(False, ())]
+    copies = symmetries(model, scan.grid, turns)
     plans = {}
     for swap in {swap for swap, _ in copies}:
         order = slice(None, None, -1 if swap else 1)
@@ -80,7 +97,19 @@ def probabilities(model, case, tile=None, overlap=0.5, margin=0, turns=False, no
             values = np.flip(predict(model, turned, *plans[swap], bar), flips)
             values = values.swapaxes(0, 1) if swap else values
             total = values if total is None else np.add(total, values, out=total)
-    return total if len(copies) == 1 else np.divide(total, len(copies), out=total)
+    total = total if len(copies) == 1 else np.divide(total, len(copies), out=total)
+    return back_to(original, total) if known else total
+
+
+def normalization(named):
+    """Return the function that a recipe names: {"name": "window", "low": -100, "high": 240}."""
+    bounds = dict(named)
+    name = bounds.pop("name", None)
+    if name not in NORMALIZE:
+        raise ModelError(
+            f"the recipe's normalisation is {name!r}; this version knows {', '.join(NORMALIZE)}."
+        )
+    return functools.partial(getattr(data, name), **bounds)
 
 
 def predict(model, image, sides, before, batches, bar):
@@ -101,16 +130,15 @@ def predict(model, image, sides, before, batches, bar):
     return total
 
 
-def symmetries(model, grid):
+def symmetries(model, grid, turns):
     """List the copies of an image to average over: (whether axes 0 and 1 swap, axes to flip)."""
-    turns = grid.rank == 2 and model.input_shape[1] == model.input_shape[2]
-    turns = turns and np.isclose(*grid.spacing)
-    flips = [
-        axes
-        for count in range(grid.rank + 1)
-        for axes in itertools.combinations(range(grid.rank), count)
-    ]
-    return [(swap, axes) for swap in (False, True)[: 1 + turns] for axes in flips]
+    every = turns is True
+    swaps = every and grid.rank == 2 and model.input_shape[1] == model.input_shape[2]
+    swaps = swaps and np.isclose(*grid.spacing)
+    axes = range(grid.rank) if every else turns or ()
+    counts = range(len(axes) + 1)
+    flips = [chosen for count in counts for chosen in itertools.combinations(axes, count)]
+    return [(swap, chosen) for swap in (False, True)[: 1 + swaps] for chosen in flips]
 
 
 def check(model, scan, overlap, margin):

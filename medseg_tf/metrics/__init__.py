@@ -1,7 +1,7 @@
 """Scores of a prediction against the truth. Labels in, numbers out; no framework is loaded.
 
 One rule for empty masks: a class (or object) absent from truth and prediction scores NaN, which
-means leave out; a class that only one of them holds has overlap 0.
+means leave out; a class that only one of them holds has overlap 0 and is infinitely far away.
 """
 
 from .boundary import boundary_error
@@ -16,12 +16,16 @@ from .overlap import (
     specificity,
     volume_difference,
 )
+from .surface import assd, hausdorff, hausdorff95, surface_distances
 
 __all__ = [
+    "assd",
     "best_rand",
     "boundary_error",
     "confusion",
     "dice",
+    "hausdorff",
+    "hausdorff95",
     "iou",
     "pixel_accuracy",
     "rand_after_thinning",
@@ -31,6 +35,7 @@ __all__ = [
     "seg_per_object",
     "sensitivity",
     "specificity",
+    "surface_distances",
     "thin",
     "volume_difference",
 ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medseg_tf.errors import GeometryError, LabelError
+from medseg_tf.errors import ConfigError, GeometryError, LabelError
 
 
 def label_pair(truth, prediction):
@@ -21,6 +21,25 @@ def label_pair(truth, prediction):
             f"truth has shape {truth.shape} and prediction {prediction.shape}; "
             f"they must agree: {hint}"
         )
+    return truth, prediction
+
+
+def class_pair(truth, prediction, classes):
+    """Return two integer arrays of one shape that hold 0..classes - 1 only.
+
+    Raises:
+        GeometryError, LabelError: as label_pair; LabelError for a number that is no class.
+        ConfigError: classes is below 2.
+    """
+    if classes < 2:
+        raise ConfigError(f"classes={classes}; at least 2: the background counts as one.")
+    truth, prediction = label_pair(truth, prediction)
+    for name, array in (("truth", truth), ("prediction", prediction)):
+        if array.size and (highest := array.max()) >= classes:
+            raise LabelError(
+                f"{name} holds class {highest}; classes={classes} allows 0..{classes - 1}. "
+                "Pass the number of classes, background included, or map other values to them."
+            )
     return truth, prediction
 
 

@@ -14,8 +14,7 @@ are 0, and a volume invented from nothing differs by infinity.
 
 import numpy as np
 
-from medseg_tf.errors import ConfigError, LabelError
-from medseg_tf.metrics.checks import label_pair
+from medseg_tf.metrics.checks import class_pair, label_pair
 
 
 def confusion(truth, prediction, classes=2):
@@ -26,15 +25,7 @@ def confusion(truth, prediction, classes=2):
         LabelError: an array holds fractions, or values outside 0..classes - 1.
         ConfigError: classes is below 2.
     """
-    if classes < 2:
-        raise ConfigError(f"classes={classes}; at least 2: the background counts as one.")
-    truth, prediction = label_pair(truth, prediction)
-    for name, array in (("truth", truth), ("prediction", prediction)):
-        if array.size and (highest := array.max()) >= classes:
-            raise LabelError(
-                f"{name} holds class {highest}; classes={classes} allows 0..{classes - 1}. "
-                "Pass the number of classes, background included, or map other values to them."
-            )
+    truth, prediction = class_pair(truth, prediction, classes)
     if classes == 2:
         return _count_two(truth, prediction)
     if classes <= 16:

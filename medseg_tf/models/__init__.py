@@ -2,5 +2,6 @@
 
 from .measure import macs, receptive_field
 from .unet import unet, unet_sizes
+from .vnet import vnet
 
-__all__ = ["macs", "receptive_field", "unet", "unet_sizes"]
+__all__ = ["macs", "receptive_field", "unet", "unet_sizes", "vnet"]

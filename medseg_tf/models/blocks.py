@@ -46,12 +46,13 @@ def he_normal(inputs):
     return keras.initializers.RandomNormal(stddev=(2 / inputs) ** 0.5)
 
 
-def conv(x, channels, kernel, padding="same", norm=None, activation="relu", name=None):
+def conv(x, channels, kernel, padding="same", norm=None, activation="relu", strides=1, name=None):
     """Convolution with bias, then batch normalisation if `norm` is "batch", then activation."""
     inputs = x.shape[-1] * kernel ** (len(x.shape) - 2)
     x = by_rank("Conv{}D", x)(
         channels,
         kernel,
+        strides=strides,
         padding=padding,
         activation=None if norm else activation,
         kernel_initializer=he_normal(inputs),
@@ -59,8 +60,25 @@ def conv(x, channels, kernel, padding="same", norm=None, activation="relu", name
     )(x)
     if norm is None:
         return x
-    x = BatchNormalization(name=name and f"{name}_norm")(x)
+    x = normalize(x, norm, name)
     return keras.layers.Activation(activation, name=name and f"{name}_act")(x) if activation else x
+
+
+def normalize(x, norm, name=None):
+    """Batch normalisation if `norm` is "batch"; `name` is that of the convolution before it."""
+    return BatchNormalization(name=name and f"{name}_norm")(x) if norm else x
+
+
+def prelu(x, name=None):
+    """ReLU with a learned slope below 0, one a channel for the whole space, 0.25 at first.
+
+    Source: He et al., ICCV 2015, equation 1.
+    """
+    return keras.layers.PReLU(
+        alpha_initializer=keras.initializers.Constant(0.25),
+        shared_axes=list(range(1, len(x.shape) - 1)),
+        name=name,
+    )(x)
 
 
 def up_conv(x, channels, activation=None, bias=True, name=None):
@@ -96,3 +114,30 @@ def check_choice(where, value, choices):
     """Raise ConfigError unless `value` is one of `choices`."""
     if value not in choices:
         raise ConfigError(f"{where} is {value!r}; choose one of {', '.join(map(repr, choices))}.")
+
+
+def check_sizes(where, input_shape, fitting, rule):
+    """Raise ConfigError unless `input_shape` has 2 or 3 spatial sizes, each open or fitting.
+
+    Args:
+        where: the builder, for the message.
+        input_shape: (*spatial, channels).
+        fitting: function of a size; returns the sizes that fit, to the first one above it.
+        rule: what makes them fit, for the message.
+    """
+    if len(input_shape) not in (3, 4):
+        raise ConfigError(
+            f"{where}: input_shape {tuple(input_shape)} is neither (rows, columns, channels) nor "
+            "(x, y, z, channels). Leave the batch out; a grey image has 1 channel."
+        )
+    for axis, size in enumerate(input_shape[:-1]):
+        sizes = fitting(size or 0)
+        if size is not None and size not in sizes:
+            below = [fit for fit in sizes if fit < size][-1:]
+            above = [fit for fit in sizes if fit > size][:1]
+            nearest = " or ".join(map(str, below + above))
+            raise ConfigError(
+                f"{where}: axis {axis} of input_shape {tuple(input_shape)} is {size}; with {rule} "
+                f"the nearest that fits is {nearest}. Pad or crop the image, or choose another "
+                "depth."
+            )

@@ -120,20 +120,9 @@ def skip_margin(poolings):
 
 def check_sizes(input_shape, depth, padding):
     """Raise ConfigError unless `input_shape` has 2 or 3 spatial sizes that fit."""
-    if len(input_shape) not in (3, 4):
-        raise ConfigError(
-            f"unet: input_shape {tuple(input_shape)} is neither (rows, columns, channels) nor "
-            "(x, y, z, channels). Leave the batch out; a grey image has 1 channel."
-        )
-    for axis, size in enumerate(input_shape[:-1]):
-        near = (size or 0) + 16 * 2**depth  # past the next size that fits
-        fitting = unet_sizes(depth, padding, near)
-        if size is not None and size not in fitting:
-            below = [fit for fit in fitting if fit < size][-1:]
-            above = [fit for fit in fitting if fit > size][:1]
-            nearest = " or ".join(map(str, below + above))
-            raise ConfigError(
-                f"unet: axis {axis} of input_shape {tuple(input_shape)} is {size}; with depth "
-                f"{depth} and padding {padding!r} the nearest that fits is {nearest}. "
-                "Pad or crop the image, or choose another depth."
-            )
+    blocks.check_sizes(
+        "unet",
+        input_shape,
+        lambda size: unet_sizes(depth, padding, size + 16 * 2**depth),
+        f"depth {depth} and padding {padding!r}",
+    )

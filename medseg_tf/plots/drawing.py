@@ -1,11 +1,10 @@
-"""Marks on a picture: grey values, outlines, a scale bar; and the slices of a volume."""
+"""Marks on a picture: grey values, outlines, a scale bar, the sides of a patient."""
 
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.colors import to_rgb
 from scipy import ndimage
 
-from medseg_tf.errors import GeometryError
 from medseg_tf.plots.figures import CLASS_COLOURS
 
 UNITS = {"mm": "mm", "um": "µm", "pixel": "px"}
@@ -24,36 +23,6 @@ def spatial_rank(array, grid=None, label=None):
     if label is not None:
         return np.ndim(label)
     return array.ndim - (array.ndim == 4 or (array.ndim == 3 and array.shape[-1] <= 4))
-
-
-def slices(shape, grid=None, label=None):
-    """Return what of an array of spatial `shape` to show: a list of (title, cut, spacing).
-
-    A plane is shown whole. A volume gives one slice per axis, last axis first, through the most
-    labelled voxels or the middle, turned so that the axes' positive ends are right and up.
-    `cut` takes (*spatial, ...) to (rows, columns, ...); `spacing` belongs to rows and columns.
-    """
-    rank = len(shape)
-    spacing = np.ones(rank) if grid is None else grid.spacing
-    if rank == 2:
-        return [("", np.asarray, spacing)]
-    if rank != 3:
-        raise GeometryError(
-            f"an array of {rank} spatial axes cannot be shown; pass a plane or a volume of them, "
-            "such as array[..., 0]."
-        )
-    found = []
-    for axis in (2, 1, 0):
-        index = shape[axis] // 2
-        if label is not None and np.any(label):
-            others = tuple(other for other in range(3) if other != axis)
-            index = int(np.argmax((np.asarray(label) > 0).sum(axis=others)))
-
-        def cut(array, axis=axis, index=index):
-            return np.take(array, index, axis).swapaxes(0, 1)[::-1]
-
-        found.append((f"{'xyz'[axis]} = {index}", cut, np.delete(spacing, axis)[::-1]))
-    return found
 
 
 def plane(axes, values, spacing=(1, 1), **options):
@@ -122,6 +91,17 @@ def round_length(limit):
     """Return the largest of 1, 2, 5, 10, 20, 50 ... and of .5, .2, .1 ... up to `limit`."""
     power = 10.0 ** np.floor(np.log10(limit))
     return max(step * power for step in (1, 2, 5) if step * power <= limit * (1 + 1e-9))
+
+
+def name_sides(axes, letters):
+    """Write what lies left, right, above and below a plane at its edges; "" writes nothing."""
+    places = [(0.02, 0.5, "left"), (0.98, 0.5, "right"), (0.5, 0.98, "top"), (0.5, 0.02, "bottom")]
+    rim = [patheffects.withStroke(linewidth=2.5, foreground="black")]
+    for letter, (x, y, side) in zip(letters, places, strict=False):
+        style = {"color": "white", "fontsize": 10, "path_effects": rim}
+        style["ha"] = side if side in ("left", "right") else "center"
+        style["va"] = side if side in ("top", "bottom") else "center"
+        axes.text(x, y, letter, transform=axes.transAxes, **style)
 
 
 def tints(label, strength=0.35):

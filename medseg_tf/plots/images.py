@@ -1,4 +1,4 @@
-"""Pictures of images, labels and maps. Volumes are shown by one slice along each axis.
+"""Pictures of images, labels and maps. Volumes are shown by one slice along each axis (views.py).
 
 Arrays: image (*spatial) or (*spatial, channels), label and map (*spatial), or Scans of them. With
 a Scan as image, the picture has a scale bar and the voxels' true proportions. Given `axes`, a
@@ -14,6 +14,9 @@ from medseg_tf.errors import ConfigError
 from medseg_tf.plots import drawing
 from medseg_tf.plots.figures import INK, INVENTED, MISSED, MIXED_UP, canvas
 from medseg_tf.plots.panels import image_panels, make_panels
+from medseg_tf.plots.views import fullest, through
+
+STYLES = {"truth": "-", "prediction": "--"}
 
 
 def show_image(image, label=None, prediction=None, title="", axes=None):
@@ -22,17 +25,11 @@ def show_image(image, label=None, prediction=None, title="", axes=None):
     Raises: GeometryError if shapes differ, LabelError if a label is not of integers.
     """
     both = label is not None and prediction is not None
-    figure, panels = image_panels(
-        image, axes, title, legend=both, truth=label, prediction=prediction
-    )
-    for panel in panels:
-        if label is not None:
-            drawing.outline(panel.axes, panel.planes["truth"])
-        if prediction is not None:
-            drawing.outline(panel.axes, panel.planes["prediction"], "--")
+    labels = {"truth": label, "prediction": prediction}
+    figure, panels = image_panels(image, axes, title, legend=both, **labels)
+    outline_all(panels)
     if both:
-        marks = [Line2D([], [], color=INK, linestyle=style) for style in ("-", "--")]
-        _legend(panels, marks, ["truth", "prediction"])
+        legend(panels, *style_marks(panels))
     return figure
 
 
@@ -45,30 +42,30 @@ def show_cases(cases, n=4, columns=4):
     if not cases:
         raise ConfigError("show_cases: no cases; give a list with at least one.")
     views = [_first_slice(case) for case in cases]
-    planes = [cut(case.image.array) for case, (_, cut, _) in zip(cases, views, strict=True)]
+    planes = [view.cut(case.image.array) for case, view in zip(cases, views, strict=True)]
     heights = [
-        plane.shape[0] * spacing[0] / (plane.shape[1] * spacing[1])
-        for plane, (_, _, spacing) in zip(planes, views, strict=True)
+        plane.shape[0] * view.spacing[0] / (plane.shape[1] * view.spacing[1])
+        for plane, view in zip(planes, views, strict=True)
     ]
     columns = min(columns, len(cases))
     figure, grid = canvas([2.6] * columns, [2.6 * max(heights)] * -(-len(cases) // columns))
     for axes, case, plane, view in zip(grid.flat, cases, planes, views, strict=False):
-        title, cut, spacing = view
-        drawing.gray(axes, plane, spacing)
-        drawing.scale_bar(axes, plane.shape, case.image.grid, spacing)
+        drawing.gray(axes, plane, view.spacing)
+        drawing.scale_bar(axes, plane.shape, case.image.grid, view.spacing)
+        drawing.name_sides(axes, view.sides)
         if case.label is not None:
-            drawing.outline(axes, cut(case.label.array))
-        axes.set_title(title, fontsize=10, color=INK)
+            drawing.outline(axes, view.cut(case.label.array))
+        name = case.name or case.subject
+        axes.set_title(", ".join(filter(None, (name, view.title))), fontsize=10, color=INK)
     for axes in grid.flat[len(cases) :]:
         axes.set_axis_off()
     return figure
 
 
 def _first_slice(case):
-    """Return the title, cut and spacing of what to show of a case."""
+    """Return the View of a case to show."""
     label = None if case.label is None else case.label.array
-    place, cut, spacing = drawing.slices(case.image.grid.shape, case.image.grid, label)[0]
-    return ", ".join(filter(None, (case.name or case.subject, place))), cut, spacing
+    return fullest(case.image.grid.shape, case.image.grid, label)[0]
 
 
 def show_instances(image, labels, title="", numbers=False, axes=None):
@@ -86,17 +83,18 @@ def show_instances(image, labels, title="", numbers=False, axes=None):
     return figure
 
 
-def show_error(image, truth, prediction, title="", axes=None):
+def show_error(image, truth, prediction, title="", axes=None, at=None):
     """Show where a prediction is wrong: orange where invented, blue where missed.
 
     Pixels given to a wrong class that is not background are pink. The legend gives each kind's
-    share of all pixels, of a volume's voxels.
+    share of all pixels, of a volume's voxels. Planes of a volume meet in the voxel `at`; without
+    it each has most of the truth.
 
     Raises: GeometryError if shapes differ, LabelError if a label is not of integers.
     """
-    figure, panels = image_panels(
-        image, axes, title, legend=True, truth=truth, prediction=prediction
-    )
+    labels = {"truth": truth, "prediction": prediction}
+    views = fullest if at is None else through(at)
+    figure, panels = image_panels(image, axes, title, legend=True, views=views, **labels)
     true, found = (np.asarray(drawing.unpack(label)[0]) for label in (truth, prediction))
     kinds = {
         "invented": (INVENTED, (true == 0) & (found > 0)),
@@ -111,7 +109,7 @@ def show_error(image, truth, prediction, title="", axes=None):
             colours[panel.cut(wrong)] = (*to_rgb(color), 0.85)
         drawing.plane(panel.axes, colours, panel.spacing)
     texts = [f"{name} {wrong.mean():.2%}" for name, (_, wrong) in kinds.items()]
-    _legend(panels, [Patch(color=color) for color, _ in kinds.values()], texts)
+    legend(panels, [Patch(color=color) for color, _ in kinds.values()], texts)
     return figure
 
 
@@ -151,19 +149,25 @@ def show_maps(maps):
     return figure
 
 
-def _legend(panels, marks, texts):
-    """Write a legend in one row below the middle panel."""
-    axes = panels[len(panels) // 2].axes
-    axes.legend(
-        marks,
-        texts,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.01),
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-        ncols=len(marks),
-        columnspacing=1.0,
-        handlelength=1.2,
-        handletextpad=0.5,
-    )
+def outline_all(panels):
+    """Outline the classes of the truth, and dashed those of the prediction, in their colours."""
+    for panel in panels:
+        for name, label in panel.planes.items():
+            drawing.outline(panel.axes, label, STYLES[name])
+
+
+def style_marks(panels):
+    """Return the marks and texts of a legend that tells truth from prediction."""
+    names = list(panels[0].planes)
+    return [Line2D([], [], color=INK, linestyle=STYLES[name]) for name in names], names
+
+
+def legend(panels, marks, texts):
+    """Write a legend in one row below the panels."""
+    style = {"frameon": False, "fontsize": 9, "labelcolor": INK, "ncols": len(marks)}
+    style |= {"columnspacing": 1.0, "handlelength": 1.2, "handletextpad": 0.5}
+    axes = panels[0].axes
+    if len(panels) == 1:
+        axes.legend(marks, texts, loc="upper center", bbox_to_anchor=(0.5, -0.01), **style)
+    else:
+        axes.figure.legend(marks, texts, loc="outside lower center", **style)

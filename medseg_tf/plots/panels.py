@@ -1,4 +1,4 @@
-"""The empty panels of a picture: one for a plane, three for the slices of a volume."""
+"""The empty panels of a picture: one for a plane, one for each shown slice of a volume."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,7 @@ import numpy as np
 from medseg_tf.errors import GeometryError, LabelError
 from medseg_tf.plots import drawing
 from medseg_tf.plots.figures import INK, canvas
+from medseg_tf.plots.views import fullest
 
 
 class Panel(NamedTuple):
@@ -18,7 +19,7 @@ class Panel(NamedTuple):
     planes: dict  # the slice of each label
 
 
-def make_panels(image, axes, title, rank=None, legend=False, bar=False, **labels):
+def make_panels(image, axes, title, rank=None, legend=False, bar=False, views=fullest, **labels):
     """Return the figure and its panels.
 
     Args:
@@ -27,8 +28,8 @@ def make_panels(image, axes, title, rank=None, legend=False, bar=False, **labels
         rank: number of spatial axes; without it, the image's grid, its first label or its shape
             tells.
         legend, bar: leave room below for a legend, at the right for a colour bar.
-        labels: name=label of what is shown on the image, None where there is none; a volume is
-            cut where the first has most.
+        views: function of shape, grid and first label that returns the slices to show.
+        labels: name=label of what is shown on the image, None where there is none.
 
     Raises:
         GeometryError: a label's shape is not the image's, or one `axes` for a volume.
@@ -49,30 +50,33 @@ def make_panels(image, axes, title, rank=None, legend=False, bar=False, **labels
                 f"{name} is of type {label.dtype}; classes and objects are integers. "
                 "Probabilities become classes by argmax(axis=-1)."
             )
-    views = drawing.slices(shape, grid, guide)
+    views = views(shape, grid, guide)
     if axes is None:
         figure, row = _row(shape, views, 0.6 if legend else 0.3, 1.0 if bar else 0)
     elif len(views) == 1:
         figure, row = axes.figure, [axes]
     else:
         raise GeometryError(
-            f"one axes cannot hold three slices of an image of shape {shape}; "
+            f"one axes cannot hold {len(views)} slices of an image of shape {shape}; "
             f"leave axes out, or pass a slice such as array[:, :, {shape[2] // 2}]."
         )
-    for one, (place, _, _) in zip(row, views, strict=True):
-        one.set_title(place or title, fontsize=10, color=INK)
+    for one, view in zip(row, views, strict=True):
+        one.set_title(view.title or title, fontsize=10, color=INK)
+        drawing.name_sides(one, view.sides)
     if len(views) > 1 and title:
         figure.suptitle(title, fontsize=11, color=INK)
     return figure, [
-        Panel(one, cut, spacing, {name: cut(label) for name, label in labels.items()})
-        for one, (_, cut, spacing) in zip(row, views, strict=True)
+        Panel(
+            one, view.cut, view.spacing, {name: view.cut(label) for name, label in labels.items()}
+        )
+        for one, view in zip(row, views, strict=True)
     ]
 
 
-def image_panels(image, axes, title, legend=False, **labels):
+def image_panels(image, axes, title, **options):
     """Return make_panels with the image and its scale bar drawn on them."""
     array, grid = drawing.unpack(image)
-    figure, panels = make_panels(image, axes, title, legend=legend, **labels)
+    figure, panels = make_panels(image, axes, title, **options)
     for panel in panels:
         plane = panel.cut(array)
         drawing.gray(panel.axes, plane, panel.spacing)
@@ -83,7 +87,7 @@ def image_panels(image, axes, title, legend=False, **labels):
 def _row(shape, views, texts, right):
     """Return a figure and a row of axes in the proportions of the slices."""
     blank = np.broadcast_to(0, shape)
-    sides = [(*cut(blank).shape, *spacing) for _, cut, spacing in views]
+    sides = [(*view.cut(blank).shape, *view.spacing) for view in views]
     widths = [columns * across for _, columns, _, across in sides]
     height = max(rows * down for rows, _, down, _ in sides)
     inches = 4.4 if len(views) == 1 else 9.0

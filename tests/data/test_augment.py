@@ -22,8 +22,10 @@ GEOMETRIC = {
     "rotate": augment.rotate(),
     "scale": augment.scale(),
     "elastic": augment.elastic(2),
+    "bspline": augment.bspline(2),
     "all at once": augment.warp(180, 0.5, 2, 2),
     "composed": augment.compose(augment.flip(), augment.elastic(1), augment.intensity()),
+    "match_histogram": augment.match_histogram([np.arange(12.0).reshape(3, 2, 2)]),
 }
 
 
@@ -41,7 +43,7 @@ def test_shapes_and_dtypes_stay_in_2d_and_3d_with_and_without_a_label(name, shap
 
 @pytest.mark.parametrize("name", GEOMETRIC)
 def test_the_same_generator_gives_the_same_and_the_arguments_stay_untouched(name):
-    image, label = case((8, 9))
+    image, label = case((8, 9), channels=2)
     before = image.copy(), label.copy()
     first = GEOMETRIC[name](image, label, np.random.default_rng(3))
     again = GEOMETRIC[name](image, label, np.random.default_rng(3))
@@ -90,6 +92,43 @@ def test_turning_by_90_degrees_is_a_quarter_turn():
     moved, moved_label = quarter_turn(image, label)
     np.testing.assert_array_equal(moved_label, np.rot90(label))
     np.testing.assert_allclose(moved[..., 0], np.rot90(label), atol=1e-4)
+
+
+@pytest.mark.parametrize("axis, plane", [(0, (1, 2)), (1, (2, 0)), (2, (0, 1))])
+def test_in_3d_each_of_three_angles_turns_about_its_own_axis(axis, plane):
+    image, label = case((5, 5, 5))
+    angles = np.pi / 2 * np.eye(3)[axis]
+    moved, moved_label = augment.resample(
+        image, label, augment.affine_coordinates(label.shape, angles, 1)
+    )
+    np.testing.assert_array_equal(moved_label, np.rot90(label, axes=plane))
+    np.testing.assert_allclose(moved[..., 0], np.rot90(label, axes=plane), atol=1e-3)
+
+
+def test_three_angles_make_one_rotation_about_the_centre():
+    coordinates = augment.affine_coordinates((3, 3, 3), (0.3, -0.5, 0.7), 1)
+    places = np.stack(np.broadcast_arrays(*coordinates)) - 1
+    steps = np.stack([places[:, 2, 1, 1], places[:, 1, 2, 1], places[:, 1, 1, 2]])
+    np.testing.assert_allclose(places[:, 1, 1, 1], 0, atol=1e-6)
+    np.testing.assert_allclose(steps @ steps.T, np.eye(3), atol=1e-6)
+    assert np.linalg.det(steps) == pytest.approx(1)
+
+
+def test_one_number_in_3d_turns_in_the_plane_of_the_first_two_axes():
+    image, label = case((5, 6, 4))
+    moved = augment.rotate(40)(image, label, np.random.default_rng(1))[0]
+    for depth in range(4):
+        flat = augment.rotate(40)(image[:, :, depth], None, np.random.default_rng(1))[0]
+        np.testing.assert_allclose(moved[:, :, depth], flat, atol=1e-4)
+
+
+def test_three_turns_of_a_volume_move_along_every_axis_up_to_their_angles():
+    still = augment.rotate((0, 0, 0))(*case((5, 5, 5)), np.random.default_rng(0))[1]
+    np.testing.assert_array_equal(still, case((5, 5, 5))[1])
+    ramp = np.broadcast_to(np.arange(9.0)[:, None, None, None], (9, 9, 9, 1))
+    for degrees, moves in {(50, 0, 0): False, (0, 50, 0): True, (0, 0, 50): True}.items():
+        moved = augment.rotate(degrees)(ramp, None, np.random.default_rng(0))[0]
+        assert (np.abs(moved - ramp).max() > 0.1) == moves
 
 
 def test_enlarging_by_two_keeps_the_centre_and_halves_the_steps():
@@ -146,12 +185,32 @@ def test_a_label_of_another_shape_is_refused_by_name():
         lambda: augment.scale(1.2, 0.8),
         lambda: augment.scale(0, 1),
         lambda: augment.rotate(-5),
+        lambda: augment.rotate((10, 10)),
+        lambda: augment.rotate((10, 10, -1)),
+        lambda: augment.bspline(-1),
+        lambda: augment.bspline(5, mesh=0),
+        lambda: augment.match_histogram([]),
         lambda: augment.intensity(noise=-1),
     ],
 )
 def test_arguments_out_of_range_are_refused_when_the_transform_is_made(make):
     with pytest.raises(ConfigError):
         make()
+
+
+@pytest.mark.parametrize(
+    "transform, message",
+    [
+        (augment.rotate((5, 5, 5)), "2 spatial axes"),
+        (augment.elastic((1, 1, 1)), "2 spatial axes"),
+        (augment.bspline((1, 1, 1)), "2 spatial axes"),
+        (augment.bspline(1, still=(2,)), "0 to 1"),
+        (augment.match_histogram([np.zeros((4, 4, 3))]), "1 channels.*3"),
+    ],
+)
+def test_an_image_that_the_transform_is_not_for_is_refused(transform, message):
+    with pytest.raises(GeometryError, match=message):
+        transform(*case((8, 8)), np.random.default_rng(0))
 
 
 def apply(image, seed=0, **strengths):
@@ -219,3 +278,17 @@ def test_shading_of_a_flat_image_is_smooth_and_the_same_in_every_channel():
 def test_intensity_changes_no_label():
     image, label = case((6, 6))
     assert augment.intensity()(image, label, np.random.default_rng(0))[1] is label
+
+
+def test_each_channel_gets_the_histogram_of_the_same_channel_of_one_reference():
+    image, label = case((4, 5), channels=2)
+    references = [np.stack([image[..., 0] + 100 * k, -image[..., 0] - 100 * k], -1) for k in (1, 2)]
+    transform, seen = augment.match_histogram(references), set()
+    for seed in range(10):
+        matched, same_label = transform(image, label, np.random.default_rng(seed))
+        offset = matched[0, 0, 0] - image[0, 0, 0]
+        np.testing.assert_allclose(matched[..., 0], image[..., 0] + offset, atol=1e-4)
+        np.testing.assert_allclose(matched[..., 1], image[..., 1] - 19 - offset, atol=1e-4)
+        assert same_label is label
+        seen.add(round(float(offset)))
+    assert seen == {100, 200}

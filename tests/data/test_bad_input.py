@@ -13,6 +13,7 @@ from PIL import Image
 
 from medseg_tf import errors
 from medseg_tf.data.case import Case, Grid, Scan
+from medseg_tf.data.normalize import z_score
 from medseg_tf.errors import (
     ConfigError,
     DataIntegrityError,
@@ -221,6 +222,24 @@ def test_a_nifti_cut_short(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_nifti_longer_than_its_header_says(tmp_path, caplog, ending):
+    # the header lost a slice of the five: twelve numbers of two bytes are left over
+    Scan.read(nifti(tmp_path / f"a{ending}", dim=[3, 3, 4, 4, 1, 1, 1, 1]))
+    assert "24 bytes follow the voxels that header field dim [3, 3, 4, 4, " in caplog.text
+
+
+def test_a_scale_that_no_voxel_survives(tmp_path):
+    with pytest.raises(ImageReadError, match="58 of 60 voxels are NaN or infinite"):
+        Scan.read(nifti(tmp_path / "a.nii", scl_slope=3e38))  # all but 0 and 1
+
+
+def test_a_constant_image(tmp_path, caplog):
+    scan = Scan.read(nifti(tmp_path / "a.nii", RAMP * 0 + 7))
+    assert "a.nii: all voxels are 7; nothing can be seen or learned" in caplog.text
+    assert not z_score(scan.array).any()
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
 @pytest.mark.parametrize(
     "field, value",
     [
@@ -280,6 +299,12 @@ def test_qform_and_sform_disagree(tmp_path, caplog):
     path = nifti(tmp_path / "a.nii", sform_code=1, qform_code=1, qoffset_x=0.002)
     assert Scan.read(path).grid.affine[0, 3] == 0
     assert "sform and qform differ by more than 0.001; sform is used" in caplog.text
+
+
+def test_voxel_size_and_sform_disagree(tmp_path, caplog):
+    path = nifti(tmp_path / "a.nii", qform_code=0, pixdim=[1, 2, 3.1, 4, 0, 0, 0, 0])
+    assert Scan.read(path).grid.spacing.tolist() == [2, 3, 4]
+    assert "pixdim says voxels of [2.0, 3.0999999046325684, 4.0], sform says" in caplog.text
 
 
 def test_several_volumes(tmp_path):

@@ -49,6 +49,7 @@ def test_turning_and_mirroring_a_grid_keeps_its_spacing(spacing, angles, side):
     [
         (np.diag([1.0, 0, 1, 1]), "no inverse"),
         ([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "no inverse"),
+        (np.diag([1e300, 1, 1, 1]), "no inverse"),  # its length is past what a number holds
         (np.diag([1.0, np.nan, 1, 1]), "NaN"),
         (np.eye(3), r"shape \(3, 3\) for a grid of rank 3"),
     ],

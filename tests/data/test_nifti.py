@@ -143,7 +143,7 @@ def test_what_a_gzip_file_holds_beyond_the_voxels_takes_no_memory(packed, tmp_pa
     monkeypatch.setattr(nifti, "PIECE", 4096)
     path = tmp_path / "bomb.nii.gz"
     path.write_bytes(gzip.compress(gzip.decompress(packed[0]) + bytes(1_000_000)))
-    assert len(nifti._unpack(path)) < 10_000
+    assert len(nifti._unpack(path)[0]) < 10_000
     np.testing.assert_array_equal(Scan.read(path).array[..., 0], packed[1])
 
 
@@ -341,6 +341,20 @@ def test_the_same_scan_gives_the_same_bytes(tmp_path):
     scan = Scan(ramp(), Grid(SHAPE))
     one, two = scan.write(tmp_path / "one.nii.gz"), scan.write(tmp_path / "two.nii.gz")
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_label_of_whole_floats_is_read_as_integers(tmp_path):
+    path = save(tmp_path / "a.nii.gz", (ramp() % 3).astype("float32"))
+    array = Scan.read(path, label=True).array
+    assert array.dtype == "int32"
+    np.testing.assert_array_equal(array, ramp() % 3)
+
+
+def test_a_handedness_of_zero_is_taken_for_one(tmp_path):
+    path, affine = tmp_path / "a.nii", np.diag([2.0, 3, 4, 1])
+    save(path, ramp(), affine)
+    patch(path, sform_code=0, qform_code=1, pixdim=[0, 2, 3, 4, 0, 0, 0, 0])
+    np.testing.assert_array_equal(Scan.read(path).grid.affine, affine)
 
 
 def test_a_label_far_from_whole_is_refused_with_the_value(tmp_path):

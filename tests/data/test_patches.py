@@ -1,10 +1,11 @@
 import logging
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 
-from medseg_tf.data import Case, Grid, Patches, Scan
+from medseg_tf.data import Case, Grid, Patches, Scan, window, z_score, z_score_inside
 from medseg_tf.data.patches import cut
 from medseg_tf.errors import ConfigError, LabelError
 
@@ -230,3 +231,31 @@ def test_a_case_without_a_label_is_refused_by_name():
     unlabelled = Case("b17", Scan(np.zeros((4, 4, 1)), Grid((4, 4))))
     with pytest.raises(LabelError, match="case b17 has no label"):
         Patches([case(square()), unlabelled], 4, 1)
+
+
+@pytest.mark.parametrize(
+    "normalize, name",
+    [
+        (z_score, "z_score"),
+        (z_score_inside, "z_score_inside"),
+        (partial(window, high=240, low=-160), "window(high=240, low=-160)"),
+        (partial(window, low=0, high=1), "window(high=1, low=0)"),
+        (partial(pow, 2), "pow(2)"),
+    ],
+)
+def test_the_config_names_the_normalisation_and_its_arguments(normalize, name):
+    label = square()
+    image = (100 * label[..., None] + 1).astype("float32")
+    assert (
+        Patches([case(label, image=image)], 8, 2, normalize=normalize).config["normalize"] == name
+    )
+
+
+def test_the_config_names_weights_made_with_partial_alike_in_every_run():
+    def weigh(label, strength):
+        return strength * (label > 0)
+
+    configs = [
+        Patches([case(square())], 8, 2, weights=partial(weigh, strength=3)).config for _ in range(2)
+    ]
+    assert configs[0] == configs[1] and configs[0]["weights"].endswith("weigh(strength=3)")

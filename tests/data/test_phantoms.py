@@ -4,10 +4,13 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from medseg_tf.data import phantoms, separate
+from medseg_tf.data.phantoms.hippocampus import averaged
 from medseg_tf.data.phantoms.membranes import processes
+from medseg_tf.errors import ConfigError
 
-NAMES = ["cells", "membranes"]
+NAMES = ["cells", "hippocampus", "membranes"]
 CELLS = phantoms.cells(4)
+HIPPOCAMPI = phantoms.hippocampus(8)
 MEMBRANES = phantoms.membranes(4)
 
 
@@ -20,10 +23,10 @@ def same(one, other):
 @pytest.mark.parametrize("name", NAMES)
 def test_case_i_of_a_seed_does_not_depend_on_how_many_are_asked_for(name):
     simulate = getattr(phantoms, name)
-    few, many = simulate(1, seed=3, size=48), simulate(3, seed=3, size=48)
+    few, many = simulate(1, seed=3, size=40), simulate(3, seed=3, size=40)
     assert same(few[0], many[0])
     assert not same(many[0], many[1])
-    assert not same(simulate(1, seed=4, size=48)[0], few[0])
+    assert not same(simulate(1, seed=4, size=40)[0], few[0])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -36,22 +39,23 @@ def test_a_generator_is_as_good_as_its_seed(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [8, 33, 70])
-def test_images_of_any_size_are_uint8_with_a_channel_and_a_label_of_whole_numbers(name, size):
+def test_images_of_any_size_are_unsigned_with_a_channel_and_a_label_of_whole_numbers(name, size):
     (case,) = getattr(phantoms, name)(1, size=size)
-    assert (case.image.array.shape, case.image.array.dtype) == ((size, size, 1), "uint8")
-    assert case.label.array.shape == (size, size)
+    rank, dtype = (3, "uint16") if name == "hippocampus" else (2, "uint8")
+    assert (case.image.array.shape, case.image.array.dtype) == ((*(size,) * rank, 1), dtype)
+    assert case.label.array.shape == (size,) * rank
     assert case.label.array.dtype.kind in "iu"
 
 
-@pytest.mark.parametrize("cases", [CELLS, MEMBRANES], ids=NAMES)
+@pytest.mark.parametrize("cases", [CELLS, HIPPOCAMPI, MEMBRANES], ids=NAMES)
 def test_grey_values_are_spread_and_hardly_ever_cut_off(cases):
     for case in cases:
         image = case.image.array
         assert image.std() > 12
-        assert np.isin(image, [0, 255]).mean() < 0.01
+        assert np.isin(image, [0, np.iinfo(image.dtype).max]).mean() < 0.01
 
 
-@pytest.mark.parametrize("cases", [CELLS, MEMBRANES], ids=NAMES)
+@pytest.mark.parametrize("cases", [CELLS, HIPPOCAMPI, MEMBRANES], ids=NAMES)
 def test_every_image_is_a_subject_of_its_own(cases):
     assert len({case.subject for case in cases}) == len(cases)
 
@@ -130,3 +134,96 @@ def test_no_two_processes_lie_side_by_side_without_a_membrane():
     assert count > 3
     for component in range(1, count + 1):
         assert len(np.unique(owner[components == component])) == 1
+
+
+def centre(mask):
+    return np.argwhere(mask).mean(0)
+
+
+def test_a_hippocampus_takes_three_to_five_percent_in_one_piece_that_lies_in_the_middle():
+    shares = []
+    for case in HIPPOCAMPI:
+        hippocampus = case.label.array > 0
+        shares.append(hippocampus.mean())
+        pieces = np.bincount(ndimage.label(hippocampus)[0][hippocampus])
+        assert pieces.max() > 0.99 * pieces.sum()
+        assert np.abs(centre(hippocampus) - [19.5, 27.5, 19.5]).max() < 5
+        assert not case.instances and case.classes == 3
+    assert 0.02 < min(shares) and max(shares) < 0.06
+    assert 0.03 < np.mean(shares) < 0.05
+
+
+def test_the_anterior_part_is_thicker_and_lies_in_front_below_a_tail_that_rises_medially():
+    for case in HIPPOCAMPI:
+        anterior, posterior = (case.label.array == k for k in (1, 2))
+        assert centre(anterior)[1] > centre(posterior)[1] + 12
+        assert centre(anterior)[2] < centre(posterior)[2] - 3
+        sections = [(part.sum() / part.any((0, 2)).sum()) for part in (anterior, posterior)]
+        assert sections[0] > 1.2 * sections[1]
+    tails, middles = [], []
+    for case in HIPPOCAMPI:
+        along = np.argwhere(case.label.array > 0)
+        steps = along[:, 1] - along[:, 1].min()
+        tails.append(along[steps < 5].mean(0))
+        middles.append(along[(steps > 12) & (steps < 20)].mean(0))
+    rise = np.mean(tails, 0) - np.mean(middles, 0)
+    assert rise[0] > 2 and rise[2] > 5
+
+
+def test_a_cut_across_parts_anterior_from_posterior_behind_the_front_third():
+    for case in HIPPOCAMPI:
+        anterior, posterior = (np.argwhere(case.label.array == k)[:, 1] for k in (1, 2))
+        both = np.r_[anterior, posterior]
+        overlap = (posterior > np.quantile(anterior, 0.05)).mean()
+        assert overlap < 0.1
+        cut = (both.max() - (anterior.min() + posterior.max()) / 2) / np.ptp(both)
+        assert 0.25 < cut < 0.6
+
+
+def best_interval(image, mask):
+    """The best Dice that a lower and an upper threshold on grey values reach."""
+    edges = np.quantile(image, np.linspace(0, 1, 80))
+    found = np.r_[0, np.histogram(image[mask], edges)[0].cumsum()]
+    called = np.r_[0, np.histogram(image, edges)[0].cumsum()]
+    low, high = np.triu_indices(len(edges), 1)
+    return (2 * (found[high] - found[low]) / (called[high] - called[low] + mask.sum())).max()
+
+
+def test_no_pair_of_thresholds_finds_the_hippocampus():
+    for case in HIPPOCAMPI:
+        assert best_interval(case.image.array[..., 0], case.label.array > 0) < 0.4
+    flat = np.where(HIPPOCAMPI[0].label.array > 0, 50.0, np.arange(40) + 0.5)
+    assert best_interval(flat, HIPPOCAMPI[0].label.array > 0) > 0.6
+
+
+def test_the_grey_scale_of_each_mr_image_is_its_own():
+    medians = [np.median(case.image.array) for case in HIPPOCAMPI]
+    assert max(medians) > 4 * min(medians)
+
+
+def test_a_hippocampus_lies_left_of_the_middle_of_the_head_in_mm():
+    for case in HIPPOCAMPI:
+        grid = case.image.grid
+        assert grid.units == "mm" and grid.spacing == pytest.approx([1, 1, 1])
+        place = grid.affine @ [*centre(case.label.array > 0), 1]
+        assert np.abs(place[:3] - [-27, -21, -13]).max() < 9
+
+
+def test_spacing_changes_how_finely_the_same_brain_is_sampled():
+    (fine,) = phantoms.hippocampus(1, seed=2, size=(40, 56, 40))
+    (thick,) = phantoms.hippocampus(1, seed=2, size=(40, 56, 10), spacing=(1, 1, 4))
+    assert thick.image.grid.spacing == pytest.approx([1, 1, 4])
+    whole = averaged(fine.label.array > 0, (1, 1, 4))
+    clear = whole != 0.5
+    np.testing.assert_array_equal((thick.label.array > 0)[clear], (whole > 0.5)[clear])
+    middles = [
+        case.image.grid.affine @ [*(np.array(case.image.grid.shape) - 1) / 2, 1]
+        for case in (fine, thick)
+    ]
+    np.testing.assert_allclose(*middles)
+
+
+@pytest.mark.parametrize("wrong", [dict(size=0), dict(size=(9, 9)), dict(spacing=(1, 1, -1))])
+def test_a_size_or_spacing_that_no_volume_has_is_refused(wrong):
+    with pytest.raises(ConfigError, match=f"hippocampus\\({next(iter(wrong))}="):
+        phantoms.hippocampus(1, **wrong)

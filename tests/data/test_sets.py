@@ -331,3 +331,16 @@ def test_a_real_cell_set_has_its_frames_of_gold_truth(name, frames):
 def test_the_real_nuclei_are_773_in_34_pictures():
     loaded = real("DSB2018-nuclei")
     assert len(loaded) == 34 and sum(int(case.label.array.max()) for case in loaded) == 773
+
+
+@REAL
+def test_the_real_hippocampus_set_has_195_volumes_of_three_classes():
+    loaded = real("Task04_Hippocampus")
+    assert len({case.subject for case in loaded}) == len(loaded) == 195
+    assert {case.classes for case in loaded} == {3}
+    assert {case.image.array.shape[-1] for case in loaded} == {1}
+    assert {case.label.array.dtype.name for case in loaded} == {"int32"}  # some files hold float32
+    shapes = np.array([case.image.grid.shape for case in loaded])
+    assert shapes.min(0).tolist() == [31, 40, 26] and shapes.max(0).tolist() == [43, 58, 47]
+    assert all((case.image.grid.spacing == 1).all() for case in loaded)
+    assert all(np.unique(case.label.array).tolist() == [0, 1, 2] for case in loaded)

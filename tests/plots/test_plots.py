@@ -12,6 +12,7 @@ from medseg_tf.errors import ConfigError, GeometryError, LabelError, ModelError
 from medseg_tf.plots import drawing
 from medseg_tf.plots.features import liveliest
 from medseg_tf.plots.figures import png
+from medseg_tf.plots.views import fullest
 
 IMAGE = np.arange(48, dtype="float32").reshape(6, 8)
 LABEL = np.pad(np.array([[1, 1, 2, 2]] * 2), 2)
@@ -130,11 +131,12 @@ def test_a_volume_is_cut_where_the_label_has_most_and_turned_upright():
     label[3, 1:4, 2] = 1
     figure = plots.show_image(np.zeros((5, 6, 7)), label)
     assert [axes.get_title() for axes in figure.axes] == ["z = 2", "y = 1", "x = 3"]
-    _, cut, spacing = drawing.slices((5, 6, 7), Grid.from_spacing((5, 6, 7), (1, 2, 3)))[0]
+    grid = Grid.from_spacing((5, 6, 7), (1, 2, 3), "um")
+    _, cut, spacing, sides = fullest((5, 6, 7), grid)[0]
     index = np.moveaxis(np.indices((5, 6, 7)), 0, -1)
     assert cut(index)[0, 0].tolist() == [0, 5, 3]  # upper left: lowest x, highest y
     assert cut(index)[-1, -1].tolist() == [4, 0, 3]  # lower right: highest x, lowest y
-    assert spacing.tolist() == [2, 1]
+    assert spacing.tolist() == [2, 1] and sides == ""
 
 
 def test_a_volume_does_not_fit_one_axes():

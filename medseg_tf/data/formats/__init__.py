@@ -1,5 +1,6 @@
 """Files to scans and back: one module a file format, one door for all of them."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import numpy as np
 from medseg_tf.data.case import Scan
 from medseg_tf.data.formats import nifti, raster
 from medseg_tf.errors import ConfigError, DataNotFoundError, ImageReadError, LabelError
+
+log = logging.getLogger(__name__)
 
 WHOLE = 1e-3  # a class number may be this far from whole: uint8 under a scale gives 3.00000006
 
@@ -41,7 +44,12 @@ def read(path, label=False, volume=None, channels=None):
         if volume is not None:
             raise ConfigError(f"{path}: volume={volume!r} is for NIfTI; leave it out.")
         array, grid, header = *raster.read(path, label, channels), None
-    return Scan(_whole(array, path) if label else _finite(array, path), grid, header)
+    if label:
+        return Scan(_whole(array, path), grid, header)
+    array = _finite(array, path)
+    if array.min() == array.max():
+        log.warning("%s: all voxels are %g; nothing can be seen or learned.", path, array.min())
+    return Scan(array, grid, header)
 
 
 def write(scan, path):

@@ -37,15 +37,21 @@ def read(path, label=False, volume=None):
         grid: its Grid, in mm or micron; mm is assumed where the file does not say.
         header: the nibabel header, for writing back.
     """
-    data = _unpack(path) if path.name.lower().endswith(".gz") else np.fromfile(path, np.uint8)
+    if path.name.lower().endswith(".gz"):
+        data, size = _unpack(path)
+    else:
+        data = np.fromfile(path, np.uint8)
+        size = data.size
     header = headers.parse(data, path)
     grid = headers.grid_of(header, path)
     headers.warn_of_geometry(header, path)
+    headers.warn_of_length(header, size, path)
     array = _choose_volume(_voxels(data, header, path), volume, label, path)
     slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
     if slope and (slope, inter) != (1, 0):
-        array = np.multiply(array, slope, dtype=np.float64) + inter
-        array = array if label else array.astype(np.float32)
+        with np.errstate(over="ignore"):  # too large a number is told as an infinite voxel
+            array = np.multiply(array, slope, dtype=np.float64) + inter
+            array = array if label else array.astype(np.float32)
     header = headers.with_extensions(header, data, path)
     return array[..., 0] if label else array, grid, header
 
@@ -100,7 +106,10 @@ def _pieces(packed):
 
 
 def _unpack(path):
-    """Return the bytes of a gzip file, all of it read and its checksum verified."""
+    """Return the bytes of a gzip file and their number, all read and the checksum verified.
+
+    Bytes after the last voxel are counted, but not kept where they take much memory.
+    """
     packed = path.read_bytes()
     if not b"\x1f\x8b".startswith(packed[:2]):
         raise ImageReadError(
@@ -123,7 +132,7 @@ def _unpack(path):
             f"{path}: gzip checksum mismatch or damaged stream ({error}). "
             "Fetch or copy the file again."
         ) from error
-    return np.frombuffer(data, np.uint8)
+    return np.frombuffer(data, np.uint8), size
 
 
 def _promised(data):

@@ -97,12 +97,16 @@ def spatial(header):
 
 def _qform(header):
     """Return the affine of the quaternion, NaN where it is none."""
+    if header["pixdim"][0] == 0:  # the standard takes a handedness of 0 for 1
+        header = header.copy()
+        header["pixdim"][0] = 1
     try:
         return header.get_qform()
     except (nib.spatialimages.HeaderDataError, ValueError):
         return np.full((4, 4), np.nan)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # Grid refuses what comes of it
 def grid_of(header, path):
     """Return the Grid that a header describes."""
     if header["sform_code"] > 0:
@@ -123,6 +127,7 @@ def grid_of(header, path):
         raise GeometryError(f"{path}: {error}") from None
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def warn_of_geometry(header, path):
     if header["sform_code"] <= 0 and header["qform_code"] <= 0:
         log.warning(
@@ -133,8 +138,25 @@ def warn_of_geometry(header, path):
     elif header["sform_code"] > 0 and header["qform_code"] > 0:
         if not np.allclose(header.get_sform(), _qform(header), rtol=0, atol=AGREE):
             log.warning("%s: sform and qform differ by more than %g; sform is used.", path, AGREE)
+    elif header["sform_code"] > 0:
+        rank = len(spatial(header))
+        says = header["pixdim"][1 : 1 + rank]
+        used = np.linalg.norm(header.get_sform()[:3, :rank], axis=0)
+        if not np.allclose(says, used, rtol=AGREE, atol=0):
+            log.warning(
+                "%s: header field pixdim says voxels of %s, sform says %s; sform is used.",
+                path, says.tolist(), used.tolist(),
+            )  # fmt: skip
     if int(header["xyzt_units"]) & 7 not in (1, 2, 3):
         log.info("%s: no unit of length in the header; mm is assumed.", path)
+
+
+def warn_of_length(header, size, path):
+    if size > end(header):
+        log.warning(
+            "%s: %d bytes follow the voxels that header field dim %s promises; it may be wrong.",
+            path, size - end(header), header["dim"].tolist(),
+        )  # fmt: skip
 
 
 def agrees(header, grid):

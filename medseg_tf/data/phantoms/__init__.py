@@ -4,6 +4,7 @@ A phantom never stands in for a real set unasked; whoever uses one says so.
 """
 
 from medseg_tf.data.phantoms.cells import cells
+from medseg_tf.data.phantoms.hippocampus import hippocampus
 from medseg_tf.data.phantoms.membranes import membranes
 
-__all__ = ["cells", "membranes"]
+__all__ = ["cells", "hippocampus", "membranes"]

@@ -6,22 +6,28 @@ from scipy.spatial import cKDTree
 from medseg_tf.data.augment import smooth_field
 
 
-def wavy(rng, shape, period):
-    """A smooth random field of standard deviation about 1, with hills `period` voxels apart."""
-    points = max(2, round(2 * max(shape) / period) + 1)
+def wavy(rng, shape, period, spacing=1):
+    """A smooth random field of standard deviation about 1, with hills `period` apart.
+
+    Args:
+        period: in voxels, or in the units of `spacing` (one number, or one an axis).
+    """
+    points = max(2, round(2 * np.max(np.multiply(shape, spacing)) / period) + 1)
     return 1.5 * smooth_field(rng.normal(size=(points,) * len(shape)), shape)
 
 
-def bent(rng, shape, *bends):
+def bent(rng, shape, *bends, spacing=1):
     """Coordinates of each voxel, shifted by wavy fields: (rank, *shape) float32.
 
     Args:
-        bends: pairs (sd, period) in voxels, one for each field along every axis.
+        bends: pairs (sd, period), one for each field along every axis.
+        spacing: one number, or one an axis; coordinates and bends count in its units.
     """
     pixels = np.indices(shape).astype("float32")
-    for axis in pixels:
+    for axis, step in zip(pixels, np.broadcast_to(spacing, len(shape)), strict=True):
+        axis *= step
         for sd, period in bends:
-            axis += sd * wavy(rng, shape, period)
+            axis += sd * wavy(rng, shape, period, spacing)
     return pixels
 
 

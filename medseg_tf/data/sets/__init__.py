@@ -4,7 +4,9 @@ A reader is a module with `fits(folder) -> bool` and `plan(folder, **options) ->
 where `read()` returns the Case; so cases are counted and drawn before any picture is opened.
 """
 
+import glob
 import inspect
+import logging
 import os
 import tomllib
 from functools import cache
@@ -12,23 +14,36 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg_tf.data.sets import cell_tracking, dsb2018, isbi2012
-from medseg_tf.errors import ConfigError, DataNotFoundError
+from medseg_tf.data.sets import cell_tracking, decathlon, dsb2018, isbi2012, pairs
+from medseg_tf.errors import ConfigError, DataNotFoundError, MedsegError
 from medseg_tf.table import Table
 
-READERS = {"cell_tracking": cell_tracking, "dsb2018": dsb2018, "isbi2012": isbi2012}
+log = logging.getLogger(__name__)
+
+READERS = {
+    "cell_tracking": cell_tracking,
+    "dsb2018": dsb2018,
+    "isbi2012": isbi2012,
+    "decathlon": decathlon,
+}
 
 
 def load(name_or_folder, limit=None, seed=0, **options):
     """Load a data set.
 
+        load("PhC-C2DH-U373")
+        load("my/folder", limit=20)
+        load("scans/*.nii.gz", labels="masks/*.nii.gz")
+
     Args:
         name_or_folder: a name that `available()` lists, looked for in the data folders, or the
-            path of a folder whose layout one of the readers knows.
+            path of a folder whose layout one of the readers knows; with the option `labels` a
+            pattern of images, whose partners are the files that match `labels` in the same way.
         limit: read at most so many cases, drawn by `seed` from one subject after the other, so
             that few cases still come from many subjects; a larger limit only adds cases.
         seed: int or numpy Generator.
-        options: passed to the set's reader, e.g. truth="gold" for cell tracking sets.
+        options: passed to the set's reader, e.g. truth="gold" for cell tracking sets; those of
+            two patterns stand in data/sets/pairs.py.
 
     Returns:
         A list of Case, in the order of the files.
@@ -51,13 +66,22 @@ def available():
             {
                 "name": name,
                 "present": str(folder) if folder else "-",
-                "cases": len(plan(name, {})) if folder else None,
+                "cases": count(name) if folder else None,
                 "licence": row["licence"],
                 "pictures may be published": "yes" if row["pictures"] else "no",
                 "page": row["page"],
             }
         )
     return table
+
+
+def count(name):
+    """Return the number of a set's cases, or None, and say why, where files are missing."""
+    try:
+        return len(plan(name, {}))
+    except MedsegError as error:
+        log.warning("%s", error)
+        return None
 
 
 @cache
@@ -95,17 +119,19 @@ def find(name):
 
 def plan(name_or_folder, options):
     """Return [(subject, read)] of a set by the reader that knows it."""
-    if name_or_folder in registry():
+    if "labels" in options:
+        reader, row, folder = pairs, {}, name_or_folder
+    elif name_or_folder in registry():
         row, folder = registry()[name_or_folder], find(name_or_folder)
         if folder is None:
             raise DataNotFoundError(how_to_get(name_or_folder))
+        reader = READERS[row["reader"]]
     else:
         folder = Path(name_or_folder)
-        row = {"reader": recognise(folder)}
-        namesake = registry().get(folder.resolve().name, {})
-        row = namesake if namesake.get("reader") == row["reader"] else row
-    reader = READERS[row["reader"]]
-    known = [name for name in inspect.signature(reader.plan).parameters if name != "folder"]
+        reader = READERS[name := recognise(folder)]
+        row = registry().get(folder.resolve().name, {})
+        row = row if row.get("reader") == name else {}
+    _, *known = inspect.signature(reader.plan).parameters
     if unknown := sorted(options.keys() - set(known)):
         raise ConfigError(
             f"{', '.join(unknown)}: no option of {name_or_folder}; it knows {', '.join(known)}."
@@ -116,6 +142,11 @@ def plan(name_or_folder, options):
 def recognise(folder):
     """Return the name of the reader that knows the folder's layout."""
     if not folder.is_dir():
+        if glob.has_magic(str(folder)):
+            raise ConfigError(
+                f"{folder} is a pattern of images; give the pattern of their labels too, e.g. "
+                "labels='masks/*.nii.gz'."
+            )
         if len(folder.parts) == 1:
             raise unknown(folder)
         raise DataNotFoundError(f"There is no folder {folder}. Check the path.")
@@ -125,7 +156,7 @@ def recognise(folder):
     raise DataNotFoundError(
         f"The layout of {folder} is not known; expected one of: "
         + "; ".join(sorted({row["layout"] for row in registry().values()}))
-        + ". Arrange the files so, or build the cases yourself with Scan.read and Case."
+        + ". Arrange the files so, or give two patterns: load('scans/*.png', labels='masks/*.png')."
     )
 
 

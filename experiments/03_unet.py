@@ -97,7 +97,9 @@ def measure_set(name, seed, twins, done):
     done: arms that were measured before.
     """
     learn, test = fold(data.load(name), seed)
-    where = {"set": name, "seed": seed, "held_back": test[0].subject, "test": len(test)}
+    subjects = list(dict.fromkeys(case.subject for case in test))
+    held_back = "; ".join(subjects) if len(subjects) < 4 else f"{len(subjects)} images"
+    where = {"set": name, "seed": seed, "held_back": held_back, "test": len(test)}
     if not twins and "Otsu" not in done:
         sides = [score(test, otsu(test, bright)) | {"bright": bright} for bright in (0, 1)]
         yield where | {"arm": "Otsu"} | max(sides, key=lambda row: row["dice"])
@@ -108,6 +110,7 @@ def measure_set(name, seed, twins, done):
         clock, coarse = measure.Clock(), [at(case, spacing) for case in cases]
         model = train(coarse, size, minutes, seed, **change)
         took = {"minutes": clock.minutes(), "steps": int(model.optimizer.iterations)}
+        took["precision"] = measure.precision()
         cut = None
         if test[0].instances:
             some = cases[:: max(1, len(cases) // 8)]

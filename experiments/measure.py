@@ -8,6 +8,8 @@ import os
 import time
 from pathlib import Path
 
+import keras
+
 from medseg_tf import data, training
 
 RESULTS = Path(__file__).parents[1] / "medseg_tf" / "results"
@@ -60,6 +62,11 @@ def plain(value):
     if isinstance(value, (bool, int, str)):
         return value
     return round(float(value), 5)
+
+
+def precision():
+    """The number format that new models compute in: it decides how much a minute is worth."""
+    return keras.config.dtype_policy().name
 
 
 class Clock:

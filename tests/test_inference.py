@@ -259,3 +259,45 @@ def test_networks_that_give_no_map_in_the_images_voxels_are_refused():
     two = keras.Model(image, [image * 1, image * 2])
     with pytest.raises(ModelError, match="one output"):
         probabilities(two, scan(16, 16))
+
+
+def prepared(model, **scans):
+    """The model with a recipe that says how the scans it learned from were prepared."""
+    known = {"spacing": None, "normalize": {"name": "z_score"}, "turns": []}
+    model.recipe = {"scans": known | scans}
+    return model
+
+
+def test_turns_along_named_axes_average_over_their_flips_alone():
+    image = scan(8, 12, 16)
+    model = net(rank=3)
+    flipped = Scan(np.flip(image.array, 1), image.grid)
+    mean = (probabilities(model, image) + np.flip(probabilities(model, flipped), 1)) / 2
+    np.testing.assert_allclose(probabilities(model, image, turns=(1,)), mean, atol=1e-6)
+
+
+def test_a_recipe_says_how_scans_are_prepared_and_arguments_replace_it():
+    image = scan(8, 12, 16)
+    known = prepared(net(rank=3), turns=[0], normalize={"name": "window", "low": -1, "high": 1})
+    plain = net(rank=3)
+
+    def window(array):
+        return np.clip(array, -1, 1)
+
+    asked = probabilities(plain, image, turns=(0,), normalize=window)
+    np.testing.assert_allclose(probabilities(known, image), asked, atol=1e-6)
+    alone = probabilities(known, image, turns=False, normalize=window)
+    np.testing.assert_allclose(alone, probabilities(plain, image, normalize=window), atol=1e-6)
+
+
+def test_a_recipe_s_spacing_is_worked_at_and_the_answer_is_on_the_scan_s_grid():
+    image = scan(8, 12, 16)
+    found = probabilities(prepared(pointwise(rank=3), spacing=[2.0, 2.0, 2.0]), image)
+    assert found.shape == (8, 12, 16, 3)
+    np.testing.assert_allclose(found.sum(-1), 1, atol=1e-5)
+    assert found.std() < 0.7 * probabilities(pointwise(rank=3), image).std()  # noise is averaged
+
+
+def test_a_recipe_names_only_known_normalisations():
+    with pytest.raises(ModelError, match="load"):
+        probabilities(prepared(net(rank=3), normalize={"name": "load"}), scan(8, 8, 8))

@@ -55,6 +55,11 @@ def run(asked):
 
     cases = sets.load(asked)
     learn, test = cases, []
+    if asked.held_back and len({case.subject for case in cases}) < 2:
+        raise ConfigError(
+            "all cases are of one subject, so none can be held back: load more, or learn from all "
+            "with --held-back 0."
+        )
     if asked.held_back:
         learn, test = data.split_by_subject(
             cases, (1 - asked.held_back, asked.held_back), asked.seed

@@ -2,7 +2,7 @@
 
 import importlib
 
-from medseg_tf.data.case import Case, Grid, Scan
+from medseg_tf.data.case import Case, Grid, Scan, slices
 from medseg_tf.data.normalize import window, z_score, z_score_inside
 from medseg_tf.data.sets import available, load
 from medseg_tf.data.split import split_by_subject
@@ -27,6 +27,7 @@ __all__ = [
     "rotate",
     "scale",
     "separate",
+    "slices",
     "split_by_subject",
     "unet_weight_map",
     "warp",

@@ -4,7 +4,7 @@ Spatial axes come first, in the file's own voxel order; an image ends in a chann
 never has one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +186,24 @@ class Case:
                 "they must share an affine (within 0.001)."
             )
         check_label(self.label.array, None if self.instances else self.classes, where)
+
+
+def slices(case, axis=2):
+    """Cut a volume into its slices: a list of 2-D Case of the same subject, in order.
+
+    Args:
+        case: Case of rank 3.
+        axis: the axis across the slices.
+    """
+    spacing = np.delete(case.image.grid.spacing, axis)
+    cut = []
+    for index in range(case.image.grid.shape[axis]):
+        image = case.image.array.take(index, axis)
+        grid = Grid.from_spacing(image.shape[:2], spacing, case.image.grid.units)
+        label = case.label and Scan(case.label.array.take(index, axis), grid)
+        name = f"{case.name or case.subject}, slice {index}"
+        cut.append(replace(case, image=Scan(image, grid), label=label, name=name))
+    return cut
 
 
 def check_label(array, classes, where):

@@ -107,7 +107,7 @@ def test_a_killed_run_ends_with_the_weights_of_the_unbroken_one(tmp_path):
         (["--held-back", "1"], 2, "held-back"),
         (["--model", "gnet"], 2, "unet, vnet"),
         (["--patch", "8", "8"], 2, "3 of them"),
-        (["--limit", "1"], 2, "subjects"),
+        (["--limit", "1"], 2, "--held-back 0"),
     ],
 )
 def test_wrong_numbers_are_refused_before_anything_is_written(

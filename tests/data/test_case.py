@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from medseg_tf.data.case import Case, Grid, Scan
+from medseg_tf.data.case import Case, Grid, Scan, slices
 from medseg_tf.errors import GeometryError, ImageReadError, LabelError
 
 
@@ -159,3 +159,14 @@ def test_object_numbers_may_exceed_the_classes_but_not_fall_below_zero():
     Case("a", image(1, 2), label([[0, 700]]), instances=True)
     with pytest.raises(LabelError, match="-1"):
         Case("a", image(1, 2), label([[-1, 700]]), instances=True)
+
+
+def test_a_volume_is_cut_into_slices_that_keep_subject_classes_and_spacing():
+    array = np.arange(24).reshape(2, 3, 4)
+    grid = Grid.from_spacing(array.shape, (1, 2, 3))
+    case = Case("a", Scan(array[..., None], grid), Scan(array % 3, grid), classes=3, name="a1")
+    cut = slices(case, axis=1)
+    assert len(cut) == 3 and {one.subject for one in cut} == {"a"}
+    assert cut[2].image.grid.spacing.tolist() == [1, 3] and cut[2].classes == 3
+    assert (cut[2].image.array[..., 0] == array[:, 2]).all()
+    assert (cut[2].label.array == array[:, 2] % 3).all()

@@ -20,7 +20,7 @@ def fits(folder):
     return any(labels(folder, sequence) for sequence in sequences(folder))
 
 
-def plan(folder, truth=None, spacing_um=None, count=4, gap=3):
+def plan(folder, truth=None, spacing_um=None, count=8, gap=3):
     """List the frames that have truth.
 
     Args:
@@ -32,7 +32,7 @@ def plan(folder, truth=None, spacing_um=None, count=4, gap=3):
 
     Returns:
         A list of (subject, read), read() -> Case with object numbers. The subject is the
-        sequence ("01"), or where there is only one the block ("01 frames 0-25").
+        sequence ("01"), or where there is only one the block ("01 frames 0-10").
 
     Raises:
         ConfigError: another truth. DataNotFoundError: no frame has truth.

@@ -52,8 +52,8 @@ def score(model, cases):
     table = evaluation.evaluate(model, cases)
     row = {"seconds": (time.perf_counter() - start) / len(cases)}
     for one in evaluation.summary(table):
-        for name in ("dice", "hausdorff95", "assd"):
-            row[f"{name}_{one['class']}"] = one[name]
+        for name, short in {"dice": "dice", "hausdorff95": "hd95", "assd": "assd"}.items():
+            row[f"{short}_{one['class']}"] = one[name]
     row["dice"] = table.mean("dice")
     row["left_out"] = max(one["left_out"] for one in evaluation.summary(table))
     return row

@@ -308,8 +308,8 @@ def real(name):
 @pytest.mark.parametrize(
     "name, every, blocked, subjects, shape",
     [
-        ("PhC-C2DH-U373", 48, 45, 4, (520, 696, 1)),
-        ("DIC-C2DH-HeLa", 33, 30, 4, (512, 512, 1)),
+        ("PhC-C2DH-U373", 48, 40, 8, (520, 696, 1)),
+        ("DIC-C2DH-HeLa", 33, 26, 8, (512, 512, 1)),
         ("ISBI2012-EM", 22, 19, 4, (512, 512, 1)),
     ],
 )

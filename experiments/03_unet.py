@@ -5,8 +5,6 @@ Each seed holds back another quarter of the subjects (sequences, frame blocks, i
 score stands beside Otsu's threshold on the same held-back cases.
 """
 
-import itertools
-
 import keras
 import measure
 import numpy as np
@@ -16,32 +14,35 @@ from medseg_tf import data, inference, losses, metrics, models, training
 from medseg_tf.data.resample import resize
 
 # Distance between pixels to work at, in the units of the set (None: as stored), minutes, side of a
-# patch.
+# patch, whether pictures may be turned and mirrored: interference contrast looks lit from one side,
+# which no turned picture would be.
 SETS = {
-    "PhC-C2DH-U373": (None, 3.5, 256),
-    "DIC-C2DH-HeLa": (0.38, 5.8, 256),
-    "ISBI2012-EM": (None, 2, 256),
-    "DSB2018-nuclei": (None, 1, 192),
+    "PhC-C2DH-U373": (None, 3.5, 256, True),
+    "DIC-C2DH-HeLa": (0.38, 6.6, 256, False),
+    "ISBI2012-EM": (None, 2, 256, True),
+    "DSB2018-nuclei": (None, 1, 192, True),
 }
-# The twins learn on the set whose cells touch, half as fine again, so that half a minute suffices.
-CLAIMS, SHORT = "DIC-C2DH-HeLa", (0.76, 0.5, 128)
+# The twins learn on the set whose cells touch, half as fine again, in equally many steps.
+CLAIMS, SPACING, SIZE, EPOCHS = "DIC-C2DH-HeLa", 0.76, 128, 5
 
 
-def train(cases, size, minutes, seed, elastic=True, weights=data.unet_weight_map, skips=True):
+def train(cases, size, turns, seed, elastic=True, weights=data.unet_weight_map, skips=True, **how):
+    """Train a U-Net; `how` has minutes, or epochs of 50 steps."""
     keras.utils.set_random_seed(seed)
     shape = (None, None, 1)
     model = models.unet(shape, 2, 16, padding="same", norm="batch", dropout=0, skips=skips)
-    shapes = data.warp(degrees=180, low=0.75, high=1.33, sd=size / 32 * elastic, points=4)
-    augment = data.compose(data.flip(), shapes, data.intensity())
-    patches = data.Patches(cases, size, 4, augment=augment, weights=weights, seed=seed, steps=50)
-    training.fit(model, patches, losses.WeightedCrossEntropy(), minutes=minutes)
+    degrees, sd = 180 if turns else 10, size / 32 * elastic
+    shapes = data.warp(degrees=degrees, low=0.75, high=1.33, sd=sd, points=4)
+    augment = data.compose(data.flip(None if turns else ()), shapes, data.intensity())
+    patches = data.Patches(cases, size, 2, augment=augment, weights=weights, seed=seed, steps=50)
+    training.fit(model, patches, losses.WeightedCrossEntropy(), **how)
     return model
 
 
 def score(cases, maps, cut=None):
     """Scores of foreground probabilities, (*spatial) each, against the cases' labels.
 
-    cut: (threshold, seeds) of `inference.instances`.
+    cut: arguments of `inference.instances`, or None.
     """
     truth = [case.label.array for case in cases]
     pairs = [
@@ -55,25 +56,17 @@ def score(cases, maps, cut=None):
         "border_error": np.mean([metrics.boundary_error(*pair) for pair in pairs]),
     }
     if cases[0].instances:
-        row["seg"] = seg(cases, maps, cut or (0.5, None))
+        found = [inference.instances(both(m), **(cut or {"smallest": 100})) for m in maps]
+        row["seg"] = metrics.seg(truth, found)
     else:
         row["rand"], _ = metrics.best_rand(truth, maps, score=metrics.rand_foreground)
         row["rand_thinned"], _ = metrics.best_rand(truth, maps)
     return row
 
 
-def seg(cases, maps, cut):
-    found = [inference.instances(np.stack([1 - m, m], -1), *cut, smallest=100) for m in maps]
-    return metrics.seg([case.label.array for case in cases], found)
-
-
-def choose_cut(cases, maps):
-    """The (threshold, seeds) with the best SEG on training cases.
-
-    A weight map that makes gaps dear shifts the odds towards background, so 0.5 cuts too much.
-    """
-    cuts = itertools.product((0.5, 0.4, 0.3, 0.2), (None, 0.7, 0.8, 0.9))
-    return max(cuts, key=lambda cut: seg(cases, maps, cut))
+def both(foreground):
+    """Probabilities of background and foreground, (*spatial, 2)."""
+    return np.stack([1 - foreground, foreground], -1)
 
 
 def otsu(cases, bright):
@@ -81,9 +74,9 @@ def otsu(cases, bright):
     return [((grey > threshold_otsu(grey)) == bright).astype("float32") for grey in greys]
 
 
-def foreground(model, cases, spacing):
-    """Probability of the foreground on each case's own grid, averaged over 8 turns and flips."""
-    maps = [inference.probabilities(model, at(case, spacing), turns=True) for case in cases]
+def foreground(model, cases, spacing, turns):
+    """Probability of the foreground on each case's own grid; `turns` averages over 8 of them."""
+    maps = [inference.probabilities(model, at(case, spacing), turns=turns) for case in cases]
     return [resize(m, c.image.grid.shape)[..., 1] for m, c in zip(maps, cases, strict=True)]
 
 
@@ -103,20 +96,22 @@ def measure_set(name, seed, twins, done):
     if not twins and "Otsu" not in done:
         sides = [score(test, otsu(test, bright)) | {"bright": bright} for bright in (0, 1)]
         yield where | {"arm": "Otsu"} | max(sides, key=lambda row: row["dice"])
-    chosen = short_arms(learn) if twins else {"U-Net": (learn, SETS[name], {})}
-    for arm, (cases, (spacing, minutes, size), change) in chosen.items():
+    chosen = short_arms(learn) if twins else {"U-Net": (learn, {"minutes": SETS[name][1]})}
+    spacing, _, size, turns = (SPACING, None, SIZE, False) if twins else SETS[name]
+    for arm, (cases, how) in chosen.items():
         if arm in done:
             continue
         clock, coarse = measure.Clock(), [at(case, spacing) for case in cases]
-        model = train(coarse, size, minutes, seed, **change)
+        model = train(coarse, size, turns, seed, **how)
         took = {"minutes": clock.minutes(), "steps": int(model.optimizer.iterations)}
         took["precision"] = measure.precision()
         cut = None
         if test[0].instances:
             some = cases[:: max(1, len(cases) // 8)]
-            cut = choose_cut(some, foreground(model, some, spacing))
-            took |= {"threshold": cut[0], "cores": cut[1] or 0}
-        scores = score(test, foreground(model, test, spacing), cut)
+            maps = [both(m) for m in foreground(model, some, spacing, turns)]
+            cut = inference.choose_cut([case.label.array for case in some], maps, smallest=100)
+            took |= {"threshold": cut["threshold"], "cores": cut["seeds"] or 0}
+        scores = score(test, foreground(model, test, spacing, turns), cut)
         yield where | {"arm": arm, "learn": len(cases)} | took | scores
 
 
@@ -129,16 +124,17 @@ def fold(cases, seed):
 
 
 def short_arms(cases):
-    """Return {arm: (cases to learn from, settings, what changes)}, all of one budget."""
+    """Return {arm: (cases to learn from, what changes)}, all of one number of steps."""
+    budget = {"epochs": EPOCHS}
     chosen = {
-        "short": (cases, SHORT, {}),
-        "no skips": (cases, SHORT, {"skips": False}),
-        "no weight map": (cases, SHORT, {"weights": None}),
+        "short": (cases, budget),
+        "no skips": (cases, budget | {"skips": False}),
+        "no weight map": (cases, budget | {"weights": None}),
     }
     for count in (1, 4, 16):
         few = cases[:: max(1, len(cases) // count)][:count]
-        chosen[f"{count}, elastic"] = few, SHORT, {}
-        chosen[f"{count}"] = few, SHORT, {"elastic": False}
+        chosen[f"{count}, elastic"] = few, budget
+        chosen[f"{count}"] = few, budget | {"elastic": False}
     return chosen
 
 

@@ -60,7 +60,7 @@ def predict(model, case, tile=None, overlap=0.5):
     if not isinstance(model, keras.Model):
         return np.asarray(model(case))
     if case.instances:
-        return inference.instances(inference.probabilities(model, case, tile, overlap))
+        return inference.segment_objects(model, case, tile, overlap).array
     return inference.segment(model, case, tile, overlap).array
 
 

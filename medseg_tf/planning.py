@@ -6,7 +6,7 @@ A plan is a plain dictionary, ready for JSON:
     spacing     distance between voxels to work at, in the cases' units; None keeps the pixels
     normalize   how grey values come to one scale, as a recipe names it
     flips       axes along which mirror images are as likely as the images
-    patch, depth, width, batch    what one step of the training sees, and the network's size
+    depth, patch, width, batch    what one step of the training sees, and the network's size
 """
 
 import itertools
@@ -61,7 +61,7 @@ def plan(cases, network="unet", **fixed):
     Args:
         cases: list of Case with labels, all of one rank, channels and classes.
         network: "unet" or "vnet".
-        fixed: spacing, patch, depth, width or batch where the caller knows better; None, and what
+        fixed: spacing, depth, patch, width or batch where the caller knows better; None, and what
             is left out, is chosen here.
 
     Returns:
@@ -80,12 +80,14 @@ def plan(cases, network="unet", **fixed):
         "classes": cases[0].classes,
         "objects": cases[0].instances,
     }
+    for name, value in fixed.items():
+        if value is not None:
+            chosen[name] = asked(name, value, image.grid.rank)
     reasons = Table()
     for name, choose in CHOICES.items():
-        if fixed.get(name) is None:
+        reason = "as asked"
+        if name not in chosen:
             chosen[name], reason = choose(cases, chosen)
-        else:
-            chosen[name], reason = asked(name, fixed[name], image.grid.rank), "as asked"
         reasons.append({"plan": name, "chosen": words(chosen[name]), "because": reason})
     return chosen, reasons
 
@@ -152,31 +154,29 @@ def choose_flips(cases, chosen):
     return free, reason
 
 
-def choose_patch(cases, chosen):
-    shapes = np.array([working_shape(case, chosen) for case in cases])
-    median = np.median(shapes, axis=0)
-    rank, most = len(median), (PATCH_GPU if on_gpu() else PATCH)[len(median)]
-    side = next(s for s in range(int(median.max()), 0, -1) if np.minimum(median, s).prod() <= most)
-    sides = np.minimum(median, side)
-    unit = 2 ** poolings(sides)
-    patch = [math.ceil(size / unit) * unit for size in sides]
-    whole = "the median scan" if (sides == median).all() else f"as much as {most:,} voxels show"
-    return patch, f"{whole}, in multiples of {unit} (rank {rank})"
-
-
 def choose_depth(cases, chosen):
-    depth = poolings(chosen["patch"])
-    coarsest = [size // 2**depth for size in chosen["patch"]]
-    return depth, f"poolings that leave {words(coarsest)}; {DEEPEST} as published at most"
+    if "patch" in chosen:
+        sides, all_fit = chosen["patch"], lambda depth: all(s % 2**depth == 0 for s in sides)
+        fitting = [depth for depth in range(1, DEEPEST + 1) if all_fit(depth)]
+        if not fitting:
+            raise ConfigError(f"patch {words(sides)}: each side must be even, to be halved.")
+        depth = min(poolings(sides), max(fitting))
+    else:
+        depth = poolings(view(cases, chosen)[0])
+    return depth, f"halvings that leave {BOTTOM} positions an axis; at most {DEEPEST}, as published"
+
+
+def choose_patch(cases, chosen):
+    sides, reason = view(cases, chosen)
+    unit = 2 ** chosen["depth"]
+    return [math.ceil(side / unit) * unit for side in sides], f"{reason}, in multiples of {unit}"
 
 
 def choose_width(cases, chosen):
     if on_gpu():
         return 32, "channels of the first stage; a GPU has room"
-    return (
-        16,
-        "channels of the first stage; with twice as many a step takes about four times as long",
-    )
+    width = {2: 16, 3: 12}[len(chosen["patch"])]
+    return width, "channels of the first stage; a step with twice as many takes four times as long"
 
 
 def choose_batch(cases, chosen):
@@ -199,15 +199,25 @@ CHOICES = {
     "spacing": choose_spacing,
     "normalize": choose_normalize,
     "flips": choose_flips,
-    "patch": choose_patch,
     "depth": choose_depth,
+    "patch": choose_patch,
     "width": choose_width,
     "batch": choose_batch,
 }
 
 
 def build(chosen, shape=None):
-    """Return the plan's network, for images of `shape` or, where it is None, of any."""
+    """Return the plan's network, for images of `shape` or, where it is None, of any.
+
+    Raises:
+        ConfigError: patch and depth, where both were fixed, do not fit together.
+    """
+    unit = 2 ** chosen["depth"]
+    if any(side % unit for side in chosen["patch"]):
+        raise ConfigError(
+            f"patch {words(chosen['patch'])} cannot be halved {chosen['depth']} times: give "
+            f"multiples of {unit}, or another depth."
+        )
     shape = shape or (None,) * len(chosen["patch"])
     return BUILDERS[chosen["network"]]((*shape, chosen["channels"]), chosen)
 
@@ -238,8 +248,8 @@ def patches(cases, chosen, seed=0):
     """Return the Patches that a plan learns from; `cases` come from `prepare`."""
     rank, sides = len(chosen["patch"]), np.array(chosen["patch"])
     anywhere = rank == 2 and len(chosen["flips"]) == 2  # no up and down: turn all the way
-    degrees = 180 if anywhere else 15 if rank == 2 else (15, 15, 15)
-    shapes = data.warp(degrees=degrees, low=0.8, high=1.25, sd=sides / 32, points=4)
+    degrees = 180 if anywhere else 10 if rank == 2 else (10, 10, 10)
+    shapes = data.warp(degrees=degrees, low=0.85, high=1.18, sd=sides / 32, points=4)
     return data.Patches(
         cases,
         chosen["patch"],
@@ -305,10 +315,17 @@ def class_centres(case):
     return [place.mean(0) if len(place) else nowhere for place in places]
 
 
-def working_shape(case, chosen):
-    """Return a case's shape at the plan's spacing."""
-    grid = case.image.grid
-    return grid.shape if chosen["spacing"] is None else respaced(grid, chosen["spacing"]).shape
+def view(cases, chosen):
+    """Return the sides that a patch should show, and why: the median scan, or part of it."""
+    grids = [case.image.grid for case in cases]
+    if chosen["spacing"] is not None:
+        grids = [respaced(grid, chosen["spacing"]) for grid in grids]
+    median = np.median([grid.shape for grid in grids], axis=0)
+    most = (PATCH_GPU if on_gpu() else PATCH)[len(median)]
+    if median.prod() <= most:
+        return median, "the median scan"
+    side = next(s for s in range(int(median.max()), 0, -1) if np.minimum(median, s).prod() <= most)
+    return np.minimum(median, side), f"what {most:,} voxels can show of a scan"
 
 
 def poolings(sides):

@@ -1,11 +1,14 @@
 """The pages that people read first lead somewhere, and their example runs."""
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from medseg_tf import cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data" / "README.md"]
@@ -43,6 +46,14 @@ def test_the_readmes_example_trains_and_writes_a_prediction(tmp_path, monkeypatc
     exec(example, {})
     prediction = np.asarray(Image.open("prediction.png"))
     assert prediction.shape == (40, 40) and set(np.unique(prediction)) <= {0, 1}
+
+
+def test_the_commands_that_pages_name_are_ones_that_medseg_understands():
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    commands = re.findall(r"^(?:\s*# )?medseg (.*)$", text, re.MULTILINE)
+    assert len(commands) > 3
+    for command in commands:
+        assert cli.parser().parse_args(shlex.split(command, comments=True)).run
 
 
 def test_the_readme_shows_the_lessons_as_their_notebooks_and_results_have_them():

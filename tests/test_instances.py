@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from medseg_tf import data
+from medseg_tf import data, metrics
 from medseg_tf.errors import ConfigError, LabelError
-from medseg_tf.inference import instances, largest_component
+from medseg_tf.inference import choose_cut, instances, largest_component
 
 
 def draw(*rows):
@@ -138,3 +138,15 @@ def test_volumes_and_labels_without_foreground_are_taken_too():
 def test_labels_that_are_no_class_numbers_are_refused(wrong):
     with pytest.raises(LabelError, match="argmax"):
         largest_component(wrong)
+
+
+def test_the_cut_is_the_one_that_finds_the_true_objects():
+    truth = np.zeros((12, 20), int)
+    truth[2:10, 2:9], truth[2:10, 10:18] = 1, 2
+    foreground = np.where(truth > 0, 0.45, 0.1)
+    foreground[2:10, 9] = 0.35  # the gap is above some thresholds and below .4
+    foreground[4:8, 4:7] = foreground[4:8, 12:16] = 0.95
+    maps = np.stack([1 - foreground, foreground], -1)
+    cut = choose_cut([truth], [maps])
+    assert cut["threshold"] == 0.4 and cut["smallest"] == 16
+    assert metrics.seg(truth, instances(maps, **cut)) == 1

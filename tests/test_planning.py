@@ -123,3 +123,15 @@ def test_looking_names_sizes_spacings_and_classes():
     found = {row["looked at"]: row["found"] for row in planning.look(cases)}
     assert "10-20 x 20-20 x 12-12" in found["voxels"] and "1-2" in found["spacing, mm"]
     assert "in 2 of 2 cases" in found["class 1"]
+
+
+def test_a_patch_that_was_asked_for_decides_the_depth():
+    assert chosen([case(boxes((3, 4, 5)))], patch=24)["depth"] == 2  # 24 / 8 would leave 3
+    assert chosen([case(boxes((3, 4, 5)))], patch=36)["depth"] == 2  # 36 / 8 is no whole number
+    with pytest.raises(ConfigError, match="even"):
+        chosen([case(boxes((3, 4, 5)))], patch=15)
+
+
+def test_a_patch_that_does_not_fit_a_depth_is_refused():
+    with pytest.raises(ConfigError, match="multiples of 8"):
+        planning.plan([case(boxes((3, 4, 5)))], patch=20, depth=3)

@@ -77,11 +77,8 @@ def label(model, source, place):
         how = {"channels": "rgb" if several else "gray"}
     try:
         scan = Scan.read(source, **how)
-        if model.recipe.get("plan", {}).get("objects"):
-            found = inference.instances(inference.probabilities(model, scan))
-            Scan(found, scan.grid, scan.header).write(place)
-        else:
-            inference.segment(model, scan).write(place)
+        work = inference.segment_objects if "objects" in model.recipe else inference.segment
+        work(model, scan).write(place)
     except MedsegError as error:
         return f"{type(error).__name__}: {error}"
     return ""

@@ -51,7 +51,7 @@ def run(asked):
     require_backend()
     import keras
 
-    from medseg_tf import data, evaluation, planning, recipe, training
+    from medseg_tf import data, evaluation, inference, planning, recipe, training
 
     cases = sets.load(asked)
     learn, test = cases, []
@@ -83,7 +83,14 @@ def run(asked):
     model = planning.build(chosen)
     patches = planning.patches(planning.prepare(learn, chosen), chosen, asked.seed)
     training.fit(model, patches, planning.loss(chosen), minutes=asked.minutes, folder=asked.out)
-    recipe.save(model, asked.out, scans=planning.scans(chosen), plan=chosen)
+    extra = {"scans": planning.scans(chosen), "plan": chosen}
+    model.recipe |= extra
+    if chosen["objects"]:
+        some = learn[:: max(1, len(learn) // 8)]
+        maps = [inference.probabilities(model, case) for case in some]
+        extra["objects"] = inference.choose_cut([case.label.array for case in some], maps)
+    recipe.save(model, asked.out, **extra)
+    model = recipe.load_model(asked.out)  # what others will open is what is scored
     print(f"model: {asked.out}")
     if test:
         table = evaluation.evaluate(model, test)

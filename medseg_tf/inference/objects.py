@@ -3,9 +3,12 @@
 Plain scipy and scikit-image.
 """
 
+import itertools
+
 import numpy as np
 from scipy import ndimage
 
+from medseg_tf import metrics
 from medseg_tf.errors import ConfigError, LabelError
 
 
@@ -68,6 +71,25 @@ def largest_component(labels):
         sizes = np.bincount(found.ravel())
         kept[found == 1 + sizes[1:].argmax()] = number
     return kept
+
+
+def choose_cut(truths, maps, smallest=16):
+    """Return the arguments of `instances` with the best SEG: {"threshold", "seeds", "smallest"}.
+
+    A weight map that makes gaps dear shifts the odds towards background, so .5 often cuts too
+    much. Choose on cases that were learned from, or kept apart for choosing; never on those that
+    are scored.
+
+    Args:
+        truths: list of object numbers (*spatial).
+        maps: list of probabilities (*spatial, classes), as `probabilities` returns them.
+    """
+    thresholds, seeds = (0.5, 0.4, 0.3, 0.2), (None, 0.7, 0.8, 0.9)
+    cuts = [
+        {"threshold": threshold, "seeds": core, "smallest": smallest}
+        for threshold, core in itertools.product(thresholds, seeds)
+    ]
+    return max(cuts, key=lambda cut: metrics.seg(truths, [instances(m, **cut) for m in maps]))
 
 
 def components(mask, smallest):

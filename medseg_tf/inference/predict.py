@@ -15,6 +15,7 @@ from medseg_tf.data.patches import cut
 from medseg_tf.data.resample import back_to, canonical_scan, resample_scan
 from medseg_tf.errors import ConfigError, ModelError
 from medseg_tf.inference import tiles
+from medseg_tf.inference.objects import instances
 from medseg_tf.inference.plan import plan, tile_sides
 from medseg_tf.progress import progress
 
@@ -99,6 +100,18 @@ def probabilities(model, case, tile=None, overlap=0.5, margin=0, turns=None, nor
             total = values if total is None else np.add(total, values, out=total)
     total = total if len(copies) == 1 else np.divide(total, len(copies), out=total)
     return back_to(original, total) if known else total
+
+
+def segment_objects(model, case, tile=None, overlap=0.5):
+    """Number the objects in a case, cut as the model's recipe says ("objects"), else at .5.
+
+    Returns:
+        Scan of (*spatial) int32 object numbers on the case's grid; see `instances`.
+    """
+    scan = case.image if isinstance(case, Case) else case
+    cut = getattr(model, "recipe", {}).get("objects", {})
+    found = instances(probabilities(model, scan, tile, overlap), **cut)
+    return Scan(found, scan.grid, scan.header)
 
 
 def normalization(named):

@@ -77,8 +77,8 @@ def show_network(model, size=256, title=None, axes=None):
             axes.text(box.x - 0.08, box.middle, sides(box.size), **place)
         elif following is None or following.level != box.level:
             down = following is not None and following.level > box.level
-            place = {"ha": "right" if down else "center", "va": "top", "fontsize": 8, "color": INK}
-            x = box.center - 0.06 if down else box.center  # left of the arrow down
+            x = box.center - 0.06 if down else box.x  # beside the arrows, down and up
+            place = {"ha": "right" if down else "left", "va": "top", "fontsize": 8, "color": INK}
             axes.text(x, box.y - 0.08, sides(box.size), **place)
     kinds = [kind for kind in NAMES if any(box.kind == kind for box in boxes)]
     marks = [Patch(facecolor=COLOURS[kind], edgecolor=INK, linewidth=0.7) for kind in kinds]

@@ -61,8 +61,8 @@ def plan(cases, network="unet", **fixed):
     Args:
         cases: list of Case with labels, all of one rank, channels and classes.
         network: "unet" or "vnet".
-        fixed: spacing, depth, patch, width or batch where the caller knows better; None, and what
-            is left out, is chosen here.
+        fixed: spacing, flips, depth, patch, width or batch, where the caller knows better; None,
+            and what is left out, is chosen here.
 
     Returns:
         The plan, and a Table with the reason for each of its numbers.
@@ -95,6 +95,10 @@ def plan(cases, network="unet", **fixed):
 def asked(name, value, rank):
     """Return a number that the caller fixed as the plan holds it."""
     values = np.atleast_1d(value).tolist()
+    if name == "flips":
+        if any(axis not in range(rank) for axis in values):
+            raise ConfigError(f"flips is {words(values)}; give axes from 0 to {rank - 1}, or none.")
+        return [int(axis) for axis in values]
     each_axis = name in ("spacing", "patch")
     if len(values) not in ((1, rank) if each_axis else (1,)) or min(values) <= 0:
         amount = f"one positive number, or {rank} of them" if each_axis else "one positive number"

@@ -78,14 +78,15 @@ def test_a_patch_fits_the_poolings_and_the_limit(shape):
 
 
 def test_numbers_that_were_asked_for_are_taken_and_said_to_be():
-    plan, reasons = planning.plan([case(boxes((3, 4, 5)))], patch=[16, 16, 8], width=6, batch=[1])
-    assert (plan["patch"], plan["width"], plan["batch"]) == ([16, 16, 8], 6, 1)
+    fixed = {"patch": [16, 16, 8], "width": 6, "batch": [1], "flips": []}
+    plan, reasons = planning.plan([case(boxes((3, 4, 5)))], **fixed)
+    assert plan | {"batch": [1]} == plan | fixed and plan["batch"] == 1
     said = {row["plan"]: row["because"] for row in reasons}
     assert said["patch"] == said["width"] == "as asked" and said["depth"] != "as asked"
 
 
 @pytest.mark.parametrize(
-    "fixed", [{"patch": [8, 8]}, {"spacing": -1}, {"width": [4, 4]}, {"batch": 0}]
+    "fixed", [{"patch": [8, 8]}, {"spacing": -1}, {"width": [4, 4]}, {"batch": 0}, {"flips": [3]}]
 )
 def test_numbers_that_cannot_be_are_refused(fixed):
     with pytest.raises(ConfigError, match=next(iter(fixed))):

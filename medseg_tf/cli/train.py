@@ -13,8 +13,8 @@ from medseg_tf.table import finite
 
 PLAN, SCORES = "plan.json", "scores.json"
 # What changes the training: a run goes on only with the values that it began with.
-KEPT = ("data", "limit", "model", "minutes", "held_back", "seed", "spacing", "patch", "depth")
-KEPT += ("width", "batch", "allow_affine_mismatch")
+FIXED = ("spacing", "flips", "depth", "patch", "width", "batch")
+KEPT = ("data", "limit", "allow_affine_mismatch", "model", "minutes", "held_back", "seed", *FIXED)
 
 
 def add(commands):
@@ -37,6 +37,9 @@ def add(commands):
     )
     train.add_argument("--seed", type=int, default=0, help="of the split, the weights, the patches")
     train.add_argument("--spacing", type=float, nargs="+", help="voxel size to work at")
+    train.add_argument(
+        "--flips", type=int, nargs="*", help="axes along which mirror images are as likely"
+    )
     train.add_argument("--patch", type=int, nargs="+", help="side of a patch in voxels")
     train.add_argument("--depth", type=int, help="how often maps are halved")
     train.add_argument("--width", type=int, help="channels of the first stage")
@@ -68,8 +71,8 @@ def run(asked):
     training.set_precision("auto")
     chosen = load_plan(asked)
     if chosen is None:
-        fixed = {name: getattr(asked, name) for name in ("spacing", "patch", "depth", "width")}
-        chosen, reasons = planning.plan(learn, asked.model, batch=asked.batch, **fixed)
+        fixed = {name: getattr(asked, name) for name in FIXED}
+        chosen, reasons = planning.plan(learn, asked.model, **fixed)
         print(reasons, "", sep="\n")
         asked.out.mkdir(parents=True, exist_ok=True)
         kept = {name: plain(getattr(asked, name)) for name in KEPT}

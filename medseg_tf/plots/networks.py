@@ -69,7 +69,8 @@ def show_network(model, size=256, title=None, axes=None):
         style = {"facecolor": COLOURS[box.kind], "edgecolor": INK, "linewidth": 0.7}
         axes.add_patch(Rectangle((box.x, box.y), box.width, box.height, **style))
         top = box.y + box.height + 0.06
-        axes.text(box.center, top, str(box.channels), ha="center", fontsize=7.5, color=INK)
+        x = box.center + {"input": -0.06, "copy": -0.06, "up": 0.06}.get(box.kind, 0)
+        axes.text(x, top, str(box.channels), ha="center", fontsize=7.5, color=INK)
         _arrows(axes, box)
     for box, following in zip(boxes, [*boxes[1:], None], strict=True):
         if box.kind == "input":

@@ -450,8 +450,9 @@ wanted = ["seg", "dice", "pixel_error", "rand_thinned"]
 real and lesson.over_seeds(real, wanted, arm=["Otsu", "U-Net"])
 
 # %% [markdown]
-# And the claims on real cells, over seeds: every arm learned half a minute on `DIC-C2DH-HeLa`,
-# reduced to a quarter of its resolution ("short" is the U-Net with that budget).
+# And the claims on real cells, over seeds: every arm learned equally many steps on `DIC-C2DH-HeLa`,
+# reduced to a quarter of its resolution ("short" is the U-Net with that budget). These pictures are
+# not turned or mirrored: interference contrast looks lit from one side, and no other side occurs.
 
 # %%
 arms_on_cells = ["short", "no skips", "no weight map"]
@@ -464,7 +465,7 @@ if real:
         for count in (1, 4, 16):
             found = [row["seg"] for row in real["rows"] if row["arm"] == f"{count}{name}"]
             axes.plot([count] * len(found), found, "o", color=colour)
-        axes.plot([], [], "o", color=colour, label=name.strip(", ") or "flips, turns, sizes only")
+        axes.plot([], [], "o", color=colour, label=name.strip(", ") or "sizes, small turns only")
     axes.set(xscale="log", xticks=[1, 4, 16], xticklabels=[1, 4, 16], ylabel="SEG")
     axes.set_xlabel("images to learn from (a dot a seed)")
     axes.legend()

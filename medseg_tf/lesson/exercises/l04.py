@@ -20,14 +20,14 @@ def dice_cases():
     ]
 
 
-def check_dice_loss(dice_loss):
-    """Check dice_loss(p, g) -> (loss, gradient) for arrays (volumes, voxels)."""
+def check_dice_gradient(dice_gradient):
+    """Check dice_gradient(p, g) -> (loss, gradient) for arrays (volumes, voxels)."""
     for name, p, g in dice_cases():
-        got = dice_loss(p.copy(), g.copy())
+        got = dice_gradient(p.copy(), g.copy())
         if got is None:
-            return TO_DO.format("dice_loss")
+            return TO_DO.format("dice_gradient")
         loss, gradient = float(got[0]), np.asarray(got[1], float)
-        right_loss, right = solve_dice_loss(p, g)
+        right_loss, right = solve_dice_gradient(p, g)
         mistakes = dice_mistakes(p, g).items()
         if not np.isclose(loss, right_loss, atol=1e-6):
             hints = [hint for hint, (wrong, _) in mistakes if np.isclose(loss, wrong, atol=1e-6)]
@@ -53,7 +53,7 @@ def parts(p, g):
 
 def dice_mistakes(p, g):
     """Return what typical mistakes give: {hint: (loss, gradient)}."""
-    loss, gradient = solve_dice_loss(p, g)
+    loss, gradient = solve_dice_gradient(p, g)
     over, total = parts(p, g)
     volumes = len(p)
     linear = (p + g).sum(1, keepdims=True)
@@ -80,7 +80,7 @@ def dice_mistakes(p, g):
     }
 
 
-def solve_dice_loss(p, g):
+def solve_dice_gradient(p, g):
     over, total = parts(p, g)
     gradient = -(2 * g * total - 2 * p * over) / total**2
     return 1 - np.mean(over / total), gradient / len(p)
@@ -268,10 +268,10 @@ def solve_distances(truth, prediction, spacing):
 
 EXERCISES = [
     Exercise(
-        check_dice_loss,
-        solve_dice_loss,
+        check_dice_gradient,
+        solve_dice_gradient,
         [(lambda p, g, hint=hint: dice_mistakes(p, g)[hint], hint) for hint in dice_mistakes(*FOUR)]
-        + [(lambda p, g: (solve_dice_loss(p, g)[0], 0.1), "one number a voxel")],
+        + [(lambda p, g: (solve_dice_gradient(p, g)[0], 0.1), "one number a voxel")],
     ),
     Exercise(
         check_residual_stage,

@@ -16,6 +16,7 @@ TYPES = "uint8 int8 uint16 int16 int32 uint32 int64 uint64 float32 float64".spli
 OTHER_TYPES = {32: "complex64", 128: "RGB24", 1536: "float128", 1792: "complex128", 2304: "RGBA32"}
 UNITS = {1: ("mm", 1000.0), 3: ("um", 1.0)}  # xyzt_units: metre, micron; all others are mm
 CODES = {"mm": 2, "um": 3, "pixel": 0}
+ROUNDING = 1e-6  # how far the squares of a quaternion may sum to more than 1
 AGREE = 1e-3  # how far the entries of qform and sform may differ
 
 
@@ -97,8 +98,9 @@ def spatial(header):
 
 def _qform(header):
     """Return the affine of the quaternion, NaN where it is none."""
+    header = header.copy()
+    header.quaternion_threshold = ROUNDING
     if header["pixdim"][0] == 0:  # the standard takes a handedness of 0 for 1
-        header = header.copy()
         header["pixdim"][0] = 1
     try:
         return header.get_qform()

@@ -172,6 +172,7 @@ def page(monkeypatch):
     """What reaches the page of a pretended notebook, whose request `page.metadata` goes with."""
     import IPython
     import IPython.display
+    import ipywidgets  # noqa: F401, older ones look for a real kernel when they are imported
 
     page = types.SimpleNamespace(shown=[], metadata={})
     kernel = types.SimpleNamespace(get_parent=lambda: {"metadata": page.metadata})

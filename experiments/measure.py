@@ -42,7 +42,7 @@ def measured(name):
 
 def record(rows, name):
     """Write medseg_tf/results/NAME.json: the rows so far, and what one needs to repeat them."""
-    installed = {dist.name.lower() for dist in importlib.metadata.distributions()}
+    installed = {dist.name.lower().replace("_", "-") for dist in importlib.metadata.distributions()}
     packages = sorted(installed & {"keras", "tensorflow-cpu", "tensorflow", "numpy", "scipy"})
     content = {
         "date": datetime.date.today().isoformat(),

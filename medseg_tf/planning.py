@@ -126,8 +126,8 @@ def choose_normalize(cases, chosen):
     if least < -500:
         inside = [case.image.array[case.label.array > 0] for case in cases]
         low, high = np.percentile(np.concatenate([sample(grey) for grey in inside]), (0.5, 99.5))
-        chosen = {"name": "window", "low": round(float(low)), "high": round(float(high))}
-        return chosen, "CT: Hounsfield units from the 0.5th to the 99.5th percentile of the classes"
+        window = {"name": "window", "low": round(float(low)), "high": round(float(high))}
+        return window, "CT: Hounsfield units from the 0.5th to the 99.5th percentile of the classes"
     empty = np.mean([np.mean(sample(case.image.array) == 0) for case in cases])
     if least >= 0 and empty > 0.3:
         reason = f"{100 * empty:.0f} % of the voxels are 0, outside the body: they are left out"

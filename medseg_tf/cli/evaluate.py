@@ -1,11 +1,11 @@
 """`medseg evaluate`: score a trained model on labelled cases."""
 
-import json
 import sys
 from pathlib import Path
 
 from medseg_tf.cli import sets
-from medseg_tf.cli.train import PLAN
+from medseg_tf.cli.train import read_plan
+from medseg_tf.errors import DataNotFoundError
 from medseg_tf.table import finite
 
 
@@ -24,6 +24,8 @@ def add(commands):
 def run(asked):
     from medseg_tf.backend import require_backend
 
+    if asked.json and not asked.json.absolute().parent.is_dir():
+        raise DataNotFoundError(f"--json {asked.json}: its folder is not there. Make it first.")
     require_backend()
     from medseg_tf import evaluation, recipe, training
 
@@ -42,9 +44,7 @@ def run(asked):
 
 def warn_of_known(folder, cases):
     """Say how many of the cases the model has learned from: their scores flatter it."""
-    if not (folder / PLAN).is_file():
-        return
-    learned = set(json.loads((folder / PLAN).read_text(encoding="utf-8"))["learned_from"])
+    learned = set((read_plan(folder) or {"learned_from": ()})["learned_from"])
     known = sum(case.subject in learned for case in cases)
     if known:
         print(

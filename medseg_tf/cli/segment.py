@@ -79,13 +79,15 @@ def label(model, source, place):
         scan = Scan.read(source, **how)
         work = inference.segment_objects if "objects" in model.recipe else inference.segment
         work(model, scan).write(place)
-    except MedsegError as error:
+    except (MedsegError, OSError) as error:  # the second: no permission, a full disk
         return f"{type(error).__name__}: {error}"
     return ""
 
 
 def outputs(scans, folder):
     """Return {scan: place of its label}; folders stand for the scans in them."""
+    if folder.is_file():
+        raise ConfigError(f"--out {folder} is a file; name a folder.")
     sources = []
     for path in scans:
         if path.is_dir():

@@ -75,7 +75,7 @@ def run(asked):
         chosen, reasons = planning.plan(learn, asked.model, **fixed)
         print(reasons, "", sep="\n")
         asked.out.mkdir(parents=True, exist_ok=True)
-        kept = {name: plain(getattr(asked, name)) for name in KEPT}
+        kept = {name: getattr(asked, name) for name in KEPT}
         split = {
             name: list(dict.fromkeys(case.subject for case in part))
             for name, part in {"learned_from": learn, "held_back": test}.items()
@@ -119,28 +119,36 @@ def check(asked):
         )
 
 
-def load_plan(asked):
-    """Return the plan of the run that goes on, None for a new run."""
-    path = asked.out / PLAN
+def read_plan(folder):
+    """Return what plan.json holds: asked, plan, learned_from, held_back; None without the file."""
+    path = folder / PLAN
     if not path.exists():
         return None
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        before, chosen = dict(stored["asked"]), dict(stored["plan"])
+        return {"asked": dict(stored["asked"]), "plan": dict(stored["plan"])} | {
+            name: list(stored[name]) for name in ("learned_from", "held_back")
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(f"{path} is damaged ({error}). Choose another --out.") from error
+        raise RunFolderError(
+            f"{path} is damaged ({error!r}). Train anew in another --out."
+        ) from error
+
+
+def load_plan(asked):
+    """Return the plan of the run that goes on, None for a new run."""
+    stored = read_plan(asked.out)
+    if stored is None:
+        return None
+    before = stored["asked"]
     changed = [
-        f"{name} was {before.get(name)}, is now {plain(getattr(asked, name))}"
+        f"{name} was {before.get(name)}, is now {getattr(asked, name)}"
         for name in KEPT
-        if before.get(name) != plain(getattr(asked, name))
+        if before.get(name) != getattr(asked, name)
     ]
     if changed:
         raise RunFolderError(
             f"{asked.out} holds another run: {'; '.join(changed)}. Repeat its command with "
             "--resume, or choose another --out."
         )
-    return chosen
-
-
-def plain(value):
-    return str(value) if isinstance(value, Path) else value
+    return stored["plan"]

@@ -168,3 +168,18 @@ def test_a_folder_that_holds_no_model_gives_4(tmp_path, capsys):
     scan = write(tmp_path / "scan.nii.gz")
     assert segment(tmp_path / "none", scan, "--out", tmp_path / "out") == 4
     assert "no model folder" in capsys.readouterr().err
+
+
+def test_an_out_that_is_a_file_is_refused(model, tmp_path, capsys):
+    scan = write(tmp_path / "scan.nii.gz")
+    assert segment(model, scan, "--out", scan) == 2
+    assert "is a file" in capsys.readouterr().err
+
+
+def test_a_label_that_cannot_be_written_is_a_row_too(model, tmp_path):
+    one, two = write(tmp_path / "one.nii.gz"), write(tmp_path / "two.nii.gz")
+    out = tmp_path / "out"
+    (out / "one.nii.gz").mkdir(parents=True)  # a folder is in the label's place
+    assert segment(model, one, two, "--out", out) == 1
+    rows = {row["scan"]: row for row in json.loads((out / "report.json").read_text())["scans"]}
+    assert "Error" in rows[str(one)]["error"] and rows[str(two)]["error"] == ""

@@ -468,7 +468,7 @@ if real:
         axes.plot([], [], "o", color=colour, label=name.strip(", ") or "sizes, small turns only")
     axes.set(xscale="log", xticks=[1, 4, 16], xticklabels=[1, 4, 16], ylabel="SEG")
     axes.set_xlabel("images to learn from (a dot a seed)")
-    axes.legend(loc="lower right")
+    axes.legend()
     plots.show(figure, alt="SEG against 1, 4 and 16 training images, with and without elastic.")
 
 # %% [markdown]

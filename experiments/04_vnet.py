@@ -25,7 +25,8 @@ def train(cases, network, seed):
     print(reasons, flush=True)
     model = planning.build(chosen)
     patches = planning.patches(planning.prepare(cases, chosen), chosen, seed)
-    training.fit(model, patches, planning.loss(chosen), minutes=MINUTES)
+    rate = chosen["learning_rate"]
+    training.fit(model, patches, planning.loss(chosen), minutes=MINUTES, learning_rate=rate)
     model.recipe["scans"] = planning.scans(chosen)
     return model
 

@@ -144,12 +144,13 @@ def test_with_validation_the_weights_of_the_best_epoch_stay():
     assert not np.array_equal(kept[1], kept[2])
 
 
-def test_the_default_rate_falls_to_zero_over_the_steps_of_the_run():
+@pytest.mark.parametrize("asked, first", [(None, 1e-3), (3e-3, 3e-3)])
+def test_the_rate_falls_from_the_first_to_zero_over_the_steps_of_the_run(asked, first):
     model = net()
-    training.fit(model, patches(4), LOSS, epochs=2)
+    training.fit(model, patches(4), LOSS, epochs=2, learning_rate=asked)
     rate = model.optimizer._learning_rate  # the schedule itself; learning_rate is its value now
-    assert float(rate(0)) == pytest.approx(1e-3)
-    assert float(rate(4)) == pytest.approx(1e-3 * 0.5**0.9)
+    assert float(rate(0)) == pytest.approx(first)
+    assert float(rate(4)) == pytest.approx(first * 0.5**0.9)
     assert float(rate(8)) == 0
 
 
@@ -257,6 +258,7 @@ def test_a_finished_run_returns_at_once_with_its_weights_and_history(tmp_path):
         ({"loss": losses.SoftDice()}, "loss"),
         ({"optimizer": keras.optimizers.SGD(0.5)}, "optimizer.learning_rate was None, is now 0.5"),
         ({"epochs": 2}, "epochs was 1, is now 2"),
+        ({"learning_rate": 1e-2}, "learning_rate was None, is now 0.01"),
         ({"validation": patches()}, "validation"),
     ],
 )
@@ -264,7 +266,9 @@ def test_a_folder_of_another_run_is_refused_and_the_difference_named(tmp_path, c
     arguments = {"model": net(), "patches": patches(), "loss": LOSS, "epochs": 1}
     arguments["folder"] = tmp_path
     described = run_folder.describe(arguments["model"], arguments["patches"], LOSS, None, None)
-    run_folder.start(tmp_path, described | {"epochs": 1, "minutes": None}, {})
+    run_folder.start(
+        tmp_path, described | {"epochs": 1, "minutes": None, "learning_rate": None}, {}
+    )
     with pytest.raises(RunFolderError, match=named):
         training.fit(**arguments | change)
 
@@ -299,6 +303,8 @@ def test_a_damaged_checkpoint_gives_a_named_error(tmp_path):
         ({"minutes": math.nan}, "above 0"),
         ({"epochs": 1, "optimizer": keras.optimizers.Adam}, "give an object"),
         ({"epochs": 1, "optimizer": "adam"}, "give an object"),
+        ({"epochs": 1, "learning_rate": 0}, "above 0"),
+        ({"epochs": 1, "learning_rate": 1, "optimizer": keras.optimizers.SGD()}, "has its own"),
         ({"epochs": 1, "validation": []}, "validation is a list; make patches"),
     ],
 )

@@ -13,7 +13,7 @@ from medseg_tf.table import finite
 
 PLAN, SCORES = "plan.json", "scores.json"
 # What changes the training: a run goes on only with the values that it began with.
-FIXED = ("spacing", "flips", "depth", "patch", "width", "batch")
+FIXED = ("spacing", "flips", "depth", "patch", "width", "batch", "learning_rate")
 KEPT = ("data", "limit", "allow_affine_mismatch", "model", "minutes", "held_back", "seed", *FIXED)
 
 
@@ -44,6 +44,7 @@ def add(commands):
     train.add_argument("--depth", type=int, help="how often maps are halved")
     train.add_argument("--width", type=int, help="channels of the first stage")
     train.add_argument("--batch", type=int, help="patches a step")
+    train.add_argument("--learning-rate", type=float, help="the first one; it falls to 0")
     train.set_defaults(run=run)
 
 
@@ -85,7 +86,14 @@ def run(asked):
     keras.utils.set_random_seed(asked.seed)
     model = planning.build(chosen)
     patches = planning.patches(planning.prepare(learn, chosen), chosen, asked.seed)
-    training.fit(model, patches, planning.loss(chosen), minutes=asked.minutes, folder=asked.out)
+    training.fit(
+        model,
+        patches,
+        planning.loss(chosen),
+        minutes=asked.minutes,
+        folder=asked.out,
+        learning_rate=chosen["learning_rate"],
+    )
     extra = {"scans": planning.scans(chosen), "plan": chosen}
     model.recipe |= extra
     if chosen["objects"]:

@@ -15,7 +15,7 @@ from medseg_tf import data, evaluation, inference, planning, training
 from medseg_tf.data.resample import resize
 
 SET = "Task04_Hippocampus"
-MINUTES = 8  # of the plan; the recorded minutes may be more, where a processor slows down
+MINUTES = 6  # of the plan; the recorded minutes may be more, where a processor slows down
 ARMS = {"V-Net": ("vnet", False), "3-D U-Net": ("unet", False), "2-D U-Net": ("unet", True)}
 
 

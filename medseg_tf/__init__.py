@@ -15,6 +15,7 @@ __all__ = [
     "lesson",
     "load_model",
     "losses",
+    "methods",
     "metrics",
     "models",
     "planning",

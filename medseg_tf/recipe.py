@@ -36,7 +36,7 @@ def save(model, folder, **extra):
         ConfigError: `extra` uses a name of the recipe's own, or cannot be written as JSON.
     """
     folder = Path(folder)
-    if not hasattr(model, "recipe"):
+    if "builder" not in getattr(model, "recipe", {}):
         raise ModelError(
             f"model {model.name!r} has no recipe: only models made by a builder of "
             "medseg_tf.models can be rebuilt. Keep others with model.save_weights."

@@ -145,8 +145,10 @@ def test_the_cut_is_the_one_that_finds_the_true_objects():
     truth[2:10, 2:9], truth[2:10, 10:18] = 1, 2
     foreground = np.where(truth > 0, 0.45, 0.1)
     foreground[2:10, 9] = 0.35  # the gap is above some thresholds and below .4
-    foreground[4:8, 4:7] = foreground[4:8, 12:16] = 0.95
+    foreground[4:8, 4:7] = foreground[4:8, 12:16] = 0.93
+    foreground[3:9:5, 2:9] = 0.97  # two cores in one object, if cores are cut at .95
     maps = np.stack([1 - foreground, foreground], -1)
-    cut = choose_cut([truth], [maps])
-    assert cut["threshold"] == 0.4 and cut["smallest"] == 16
+    cut = choose_cut([truth], [maps], smallest=6)
+    assert cut["threshold"] == 0.4 and cut["smallest"] == 6
     assert metrics.seg(truth, instances(maps, **cut)) == 1
+    assert cut["seeds"] == 0.9  # .7 and .8 are as good, .95 is not

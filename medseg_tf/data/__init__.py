@@ -21,6 +21,7 @@ __all__ = [
     "intensity",
     "load",
     "match_histogram",
+    "mni152",
     "phantoms",
     "quarter_turns",
     "resample_case",
@@ -50,7 +51,9 @@ TRANSFORMS = [
     "scale",
     "warp",
 ]
-HOMES = {"Patches": "patches", "resample_case": "resample"} | dict.fromkeys(TRANSFORMS, "augment")
+HOMES = {"Patches": "patches", "resample_case": "resample", "mni152": "head"} | dict.fromkeys(
+    TRANSFORMS, "augment"
+)
 
 
 def __getattr__(name):

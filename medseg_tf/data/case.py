@@ -72,6 +72,29 @@ class Grid:
     def rank(self):
         return len(self.shape)
 
+    @property
+    def axes(self):
+        """Where the axes of a volume point, as well as a tilted one can: "RAS" is right, front, up.
+
+        Six letters of the patient's world: Right, Left, Anterior, Posterior, Superior, Inferior.
+
+        Raises:
+            GeometryError: a grid that is not three-dimensional.
+        """
+        from nibabel import aff2axcodes
+
+        if self.rank != 3:
+            raise GeometryError(f"axes of a grid of shape {self.shape}; only volumes name sides.")
+        return "".join(aff2axcodes(self.affine))
+
+    def to_world(self, voxel):
+        """Return where voxels lie, in `units`: (..., rank) from indices (..., rank)."""
+        return np.asarray(voxel) @ self.affine[:-1, :-1].T + self.affine[:-1, -1]
+
+    def to_voxel(self, place):
+        """Return the indices at places in the world, not rounded: (..., rank) of (..., rank)."""
+        return (np.asarray(place) - self.affine[:-1, -1]) @ np.linalg.inv(self.affine[:-1, :-1]).T
+
     def same_place(self, other, tolerance=1e-3):
         """Whether both grids have one shape and their corners lie within `tolerance` units."""
         return self.shape == other.shape and bool(self.corner_distance(other) <= tolerance)
@@ -113,10 +136,10 @@ class Scan:
 
     @classmethod
     def read(cls, path, label=False, volume=None, channels=None):
-        """Read a NIfTI, PNG or TIFF file.
+        """Read a NIfTI, PNG, TIFF or BMP file.
 
         Args:
-            path: the file; its ending decides: .nii, .nii.gz, .png, .tif, .tiff.
+            path: the file; its ending decides: .nii, .nii.gz, .png, .tif, .tiff, .bmp.
             label: read integers without a channel axis instead of an image.
             volume: which volume of a four-dimensional NIfTI; "all" makes them channels.
             channels: "gray" or "rgb" to say what a colour picture should become.

@@ -78,13 +78,8 @@ def probabilities(model, case, tile=None, overlap=0.5, margin=0, turns=None, nor
     """
     scan = case.image if isinstance(case, Case) else case
     check(model, scan, overlap, margin)
-    original, known = scan.grid, getattr(model, "recipe", {}).get("scans", {})
-    if known:
-        scan = canonical_scan(scan)
-        scan = resample_scan(scan, known["spacing"]) if known["spacing"] else scan
-    normalize = normalize or normalization(known.get("normalize", {"name": "z_score"}))
-    turns = known.get("turns", False) if turns is None else turns
-    image = np.asarray(normalize(scan.array), "float32")
+    original, (scan, image) = scan, prepare(model, scan, normalize)
+    turns = scans_of(model).get("turns", False) if turns is None else turns
     sides = tile_sides(tile, scan.grid.rank)
     copies = symmetries(model, scan.grid, turns)
     plans = {}
@@ -99,7 +94,7 @@ def probabilities(model, case, tile=None, overlap=0.5, margin=0, turns=None, nor
             values = values.swapaxes(0, 1) if swap else values
             total = values if total is None else np.add(total, values, out=total)
     total = total if len(copies) == 1 else np.divide(total, len(copies), out=total)
-    return back_to(original, total) if known else total
+    return total if scan is original else back_to(original.grid, total)
 
 
 def segment_objects(model, case, tile=None, overlap=0.5):
@@ -112,6 +107,21 @@ def segment_objects(model, case, tile=None, overlap=0.5):
     cut = getattr(model, "recipe", {}).get("objects", {})
     found = instances(probabilities(model, scan, tile, overlap), **cut)
     return Scan(found, scan.grid, scan.header)
+
+
+def scans_of(model):
+    """What the recipe says of the scans that the model learned from; {} if nothing."""
+    return getattr(model, "recipe", {}).get("scans", {})
+
+
+def prepare(model, scan, normalize):
+    """Return the scan laid and resampled as the recipe says, and its normalised image, float32."""
+    known = scans_of(model)
+    if known:
+        scan = canonical_scan(scan)
+        scan = resample_scan(scan, known["spacing"]) if known["spacing"] else scan
+    normalize = normalize or normalization(known.get("normalize", {"name": "z_score"}))
+    return scan, np.asarray(normalize(scan.array), "float32")
 
 
 def normalization(named):
@@ -156,6 +166,20 @@ def symmetries(model, grid, turns):
 
 def check(model, scan, overlap, margin):
     """Raise unless the image fits the network and the numbers are in range."""
+    check_image(model, scan)
+    if len(model.output_shape) != scan.grid.rank + 2:
+        raise ModelError(
+            f"{model.name} gives {model.output_shape} and no map of (batch, *spatial, classes). "
+            "Of a network for windows take models.dense_twin(model), or inference.by_windows."
+        )
+    if not 0 <= overlap < 1:
+        raise ConfigError(f"overlap {overlap}, need 0 <= overlap < 1, for example 0.5.")
+    if margin < 0:
+        raise ConfigError(f"margin {margin}, need 0 or more voxels.")
+
+
+def check_image(model, scan):
+    """Raise ModelError unless the image has the rank and channels that the network takes."""
     if scan.is_label:
         raise ModelError(
             f"a scan of shape {scan.array.shape} has no channel axis: array[..., None]."
@@ -176,11 +200,3 @@ def check(model, scan, overlap, margin):
             f"{model.name} takes {model.input_shape[-1]} channels, the image has "
             f"{scan.array.shape[-1]}. Read it with the channels the network was trained on."
         )
-    if len(model.output_shape) != rank + 2:
-        raise ModelError(
-            f"{model.name} gives {model.output_shape} and no map of (batch, *spatial, classes)."
-        )
-    if not 0 <= overlap < 1:
-        raise ConfigError(f"overlap {overlap}, need 0 <= overlap < 1, for example 0.5.")
-    if margin < 0:
-        raise ConfigError(f"margin {margin}, need 0 or more voxels.")

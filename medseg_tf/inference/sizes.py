@@ -6,6 +6,7 @@ import weakref
 import keras
 
 from medseg_tf.errors import ModelError
+from medseg_tf.layers import CropLike
 from medseg_tf.models.measure import through
 
 KNOWN = weakref.WeakKeyDictionary()  # model: {(axis, size): what `follow` gave}
@@ -97,6 +98,8 @@ def walk(model, axis, size):
 
 def divides(layer, axis, sizes):
     """Whether a layer's input maps are of one size, and its steps end where the map ends."""
+    if isinstance(layer, CropLike):  # it is there to make sizes meet
+        return True
     if len(sizes - {1}) > 1:
         return False
     size = max(sizes, default=1)

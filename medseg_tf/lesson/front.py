@@ -9,7 +9,8 @@ from medseg_tf.lesson import notebook
 
 START, END = "<!-- lessons -->", "<!-- /lessons -->"
 RESULTS = Path(__file__).parents[1] / "results"
-SCORES = {"seg": "SEG", "dice": "Dice"}  # the first that a set's rows have is shown
+# Of these the first that a set's rows have is shown.
+SCORES = {"seg": "SEG", "dice": "Dice", "rand_thinned": "Rand"}
 
 
 def table():

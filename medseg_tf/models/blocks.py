@@ -99,6 +99,15 @@ def max_pool(x, name=None):
     return by_rank("MaxPooling{}D", x)(2, name=name)(x)
 
 
+def overlapping_pool(x, name=None):
+    """Largest of 3 positions at every second one; a zero completes the last window of an even map.
+
+    So sizes are rounded up, as in Caffe; after a ReLU a zero changes no maximum.
+    """
+    x = by_rank("ZeroPadding{}D", x)([(0, 1)] * (len(x.shape) - 2), name=name and f"{name}_pad")(x)
+    return by_rank("MaxPooling{}D", x)(3, 2, name=name)(x)
+
+
 def crop(x, margin, name=None):
     """Cut `margin` positions from both ends of every spatial axis."""
     return by_rank("Cropping{}D", x)(margin, name=name)(x) if margin else x

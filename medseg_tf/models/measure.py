@@ -11,9 +11,15 @@ import numpy as np
 from keras import layers
 
 from medseg_tf.errors import ConfigError, ModelError
+from medseg_tf.layers import (
+    BilinearUpsampling,
+    CropLike,
+    DilatedPooling,
+    LocalResponseNormalization,
+)
 
 CONVOLUTIONS = (layers.Conv2D, layers.Conv3D)
-TRANSPOSED = (layers.Conv2DTranspose, layers.Conv3DTranspose)
+TRANSPOSED = (layers.Conv2DTranspose, layers.Conv3DTranspose, BilinearUpsampling)
 POOLINGS = (
     layers.AveragePooling2D,
     layers.AveragePooling3D,
@@ -50,6 +56,7 @@ POINTWISE = (
     layers.SpatialDropout2D,
     layers.SpatialDropout3D,
     layers.Subtract,
+    LocalResponseNormalization,
 )
 NOTHING = 2**40  # as lowest position and as minus the highest: sees no input
 
@@ -112,6 +119,11 @@ def sight(layer, seen, axis):
         return slide(seen, *window(layer, axis))
     if isinstance(layer, POOLINGS):
         return slide(seen, layer.pool_size[axis], layer.strides[axis], 1, layer.padding)
+    if isinstance(layer, DilatedPooling):
+        return slide(seen, layer.pool_size[axis], 1, layer.dilation_rate[axis], "valid")
+    if isinstance(layer, CropLike):
+        x, other = seen
+        return x[:, layer.offset : layer.offset + other.shape[1]]
     if isinstance(layer, WHOLE):
         shape = layer.output.shape if isinstance(layer, layers.Reshape) else ()
         length = shape[1 + axis] if len(shape) > 2 else 1

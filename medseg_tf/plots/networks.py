@@ -25,6 +25,7 @@ class Box:
     level: int = 0  # halvings minus doublings so far
     source: object = None  # the Box it is made from
     copied: object = None  # the Box it is a copy of
+    added: object = None  # the Box whose map is added to it from the side
     x: float = 0  # left edge
     y: float = 0  # lower edge
     width: float = 0
@@ -53,7 +54,7 @@ def show_network(model, size=256, title=None, axes=None):
     """Draw an encoder-decoder: a box per convolution, as tall as its map, as wide as its channels.
 
     Heights and widths go with the square root of sides and channels. Numbers above the boxes are
-    channels, below them sides. Arrows across are copies (skips), arrows down poolings.
+    channels, below them sides. Arrows across are copies or additions (skips), arrows down poolings.
 
     Args:
         model: a functional keras.Model, 2-D or 3-D, that keeps its spatial axes to the end.
@@ -84,7 +85,7 @@ def show_network(model, size=256, title=None, axes=None):
     kinds = [kind for kind in NAMES if any(box.kind == kind for box in boxes)]
     marks = [Patch(facecolor=COLOURS[kind], edgecolor=INK, linewidth=0.7) for kind in kinds]
     names = [NAMES[kind] for kind in kinds]
-    axes.legend(marks, names, loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
+    axes.legend(marks, names, loc="lower left", frameon=False, fontsize=9, labelcolor=INK)
     axes.set_axis_off()
     axes.margins(0.01)
     axes.set_title(title or f"{model.name}: {model.count_params():,} weights", color=INK)
@@ -124,7 +125,7 @@ def add(boxes, layer, maps, output):
     main = max(maps, key=lambda one: boxes.index(one.box))
     kind, level = type(layer).__name__, main.level
     size, channels = output.shape[1:-1], output.shape[-1]
-    if kind.startswith("UpSampling") or kind.endswith("Transpose"):
+    if "upsampling" in kind.lower() or kind.endswith("Transpose"):
         level -= doublings(layer.size if kind.startswith("Up") else layer.strides)
         boxes.append(Box("up", size, channels, level, main.box))
     elif kind.startswith("Conv"):
@@ -136,9 +137,18 @@ def add(boxes, layer, maps, output):
             copied = None if other.box is main.box else other.box
             boxes.append(Box("copy", size, other.tensor.shape[-1], level, main.box, copied))
     else:
+        if kind == "Add":
+            join(*(one.box for one in maps))
         level += doublings(getattr(layer, "strides", (1,)))
         return Map(output, main.box, level)
     return Map(output, boxes[-1], level)
+
+
+def join(*boxes):
+    """Note where an upsampled map meets one from the way down; residual additions stay undrawn."""
+    up, down = ([box for box in boxes if box.kind == kind] for kind in ("up", "conv"))
+    if up and down:
+        up[0].added = down[0]
 
 
 def doublings(strides):
@@ -163,8 +173,9 @@ def arrange(boxes):
         elif box.kind == "copy" and source.kind == "up":  # left of it, where its arrow comes from
             box.x, box.end = source.x - box.width, source.end
             continue
-        else:
-            box.x = source.end + GAP
+        else:  # to the right of its source, and of what stands at its level already
+            placed = boxes[: boxes.index(box)]
+            box.x = max([source.end, *(b.end for b in placed if b.level == box.level)]) + GAP
         box.end = box.x + box.width
 
 
@@ -180,8 +191,8 @@ def _arrows(axes, box):
         bend = {"connectionstyle": "angle,angleA=0,angleB=90,rad=0"}
         start = (source.end, source.middle)
         axes.annotate("", (box.center, box.y), start, arrowprops=style | bend, zorder=0)
-    if box.copied:
-        start = (box.copied.end, box.middle)
+    if aside := box.copied or box.added:
+        start = (aside.end, box.middle)
         style["color"] = FAINT
         axes.annotate("", (box.x, box.middle), start, arrowprops=style, zorder=0)
 

@@ -414,7 +414,7 @@ each = [
 ]
 worst = test[int(np.argmin(each))]
 cells = (worst.label.array > 0).astype(int)
-figure, axes = plt.subplots(1, 2, figsize=(5.8, 3.3), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(5.2, 3.0), layout="constrained")
 for panel, (name, model) in zip(axes, {"U-Net": unet, "no skips": no_skips}.items(), strict=True):
     answer = inference.segment(model, worst)
     plots.show_error(worst.image, cells, answer, title=name, axes=panel)
@@ -451,8 +451,7 @@ real and lesson.over_seeds(real, wanted, arm=["Otsu", "U-Net"])
 
 # %% [markdown]
 # And the claims on real cells, over seeds: every arm learned equally many steps on `DIC-C2DH-HeLa`,
-# reduced to a quarter of its resolution ("short" is the U-Net with that budget). These pictures are
-# not turned or mirrored: interference contrast looks lit from one side, and no other side occurs.
+# reduced to a quarter of its resolution ("short" is the U-Net with that budget).
 
 # %%
 arms_on_cells = ["short", "no skips", "no weight map"]
@@ -465,10 +464,10 @@ if real:
         for count in (1, 4, 16):
             found = [row["seg"] for row in real["rows"] if row["arm"] == f"{count}{name}"]
             axes.plot([count] * len(found), found, "o", color=colour)
-        axes.plot([], [], "o", color=colour, label=name.strip(", ") or "sizes, small turns only")
+        axes.plot([], [], "o", color=colour, label=name.strip(", ") or "turns and sizes only")
     axes.set(xscale="log", xticks=[1, 4, 16], xticklabels=[1, 4, 16], ylabel="SEG")
     axes.set_xlabel("images to learn from (a dot a seed)")
-    axes.legend()
+    axes.legend(loc="lower right")
     plots.show(figure, alt="SEG against 1, 4 and 16 training images, with and without elastic.")
 
 # %% [markdown]

@@ -324,7 +324,7 @@ def test_colour_and_complex_voxels(tmp_path, code, name):
 def test_an_argument_for_the_other_format(tmp_path):
     with pytest.raises(ConfigError, match="volume=1 is for NIfTI"):
         Scan.read(png(tmp_path / "a.png"), volume=1)
-    with pytest.raises(ConfigError, match="channels='gray' is for PNG and TIFF"):
+    with pytest.raises(ConfigError, match="channels='gray' is for pictures"):
         Scan.read(nifti(tmp_path / "a.nii"), channels="gray")
 
 

@@ -44,6 +44,33 @@ def test_turning_and_mirroring_a_grid_keeps_its_spacing(spacing, angles, side):
     np.testing.assert_allclose(Grid((2, 3, 4), affine).spacing, spacing)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(-180, 180), min_size=3, max_size=3), st.sampled_from([-1, 1]))
+def test_a_voxel_goes_to_the_world_and_back(angles, side):
+    affine = np.eye(4)
+    turn = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    affine[:3, :3] = turn @ np.diag([side * 0.5, 2, 3])
+    affine[:3, 3] = -90, 20, 7
+    grid = Grid((2, 3, 4), affine)
+    voxels = np.argwhere(np.ones(grid.shape)).reshape(*grid.shape, 3)
+    places = grid.to_world(voxels)
+    assert places[1, 2, 3] == pytest.approx((affine @ [1, 2, 3, 1])[:3])
+    np.testing.assert_allclose(grid.to_voxel(places), voxels, atol=1e-9)
+
+
+def test_a_plane_has_places_too_but_names_no_sides():
+    grid = Grid.from_spacing((4, 5), (2, 3))
+    assert grid.to_world((1, 1)).tolist() == [2, 3]
+    assert grid.to_voxel((2, 3)).tolist() == [1, 1]
+    with pytest.raises(GeometryError, match="only volumes name sides"):
+        _ = grid.axes
+
+
+def test_axes_are_named_in_the_arrays_own_order():
+    affine = np.array([[0, 0, -2, 0], [3, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
+    assert Grid((2, 3, 4), affine).axes == "AIL"
+
+
 @pytest.mark.parametrize(
     "affine, message",
     [

@@ -8,10 +8,11 @@ from medseg_tf.data.phantoms.hippocampus import averaged
 from medseg_tf.data.phantoms.membranes import processes
 from medseg_tf.errors import ConfigError
 
-NAMES = ["cells", "hippocampus", "membranes"]
+NAMES = ["cells", "hippocampus", "membranes", "skin_lesions"]
 CELLS = phantoms.cells(4)
 HIPPOCAMPI = phantoms.hippocampus(8)
 MEMBRANES = phantoms.membranes(4)
+LESIONS = phantoms.skin_lesions(12)
 
 
 def same(one, other):
@@ -39,15 +40,16 @@ def test_a_generator_is_as_good_as_its_seed(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [8, 33, 70])
-def test_images_of_any_size_are_unsigned_with_a_channel_and_a_label_of_whole_numbers(name, size):
+def test_images_of_any_size_are_unsigned_with_channels_and_a_label_of_whole_numbers(name, size):
     (case,) = getattr(phantoms, name)(1, size=size)
     rank, dtype = (3, "uint16") if name == "hippocampus" else (2, "uint8")
-    assert (case.image.array.shape, case.image.array.dtype) == ((*(size,) * rank, 1), dtype)
+    channels = 3 if name == "skin_lesions" else 1
+    assert (case.image.array.shape, case.image.array.dtype) == ((*(size,) * rank, channels), dtype)
     assert case.label.array.shape == (size,) * rank
     assert case.label.array.dtype.kind in "iu"
 
 
-@pytest.mark.parametrize("cases", [CELLS, HIPPOCAMPI, MEMBRANES], ids=NAMES)
+@pytest.mark.parametrize("cases", [CELLS, HIPPOCAMPI, MEMBRANES, LESIONS], ids=NAMES)
 def test_grey_values_are_spread_and_hardly_ever_cut_off(cases):
     for case in cases:
         image = case.image.array
@@ -55,7 +57,7 @@ def test_grey_values_are_spread_and_hardly_ever_cut_off(cases):
         assert np.isin(image, [0, np.iinfo(image.dtype).max]).mean() < 0.01
 
 
-@pytest.mark.parametrize("cases", [CELLS, HIPPOCAMPI, MEMBRANES], ids=NAMES)
+@pytest.mark.parametrize("cases", [CELLS, HIPPOCAMPI, MEMBRANES, LESIONS], ids=NAMES)
 def test_every_image_is_a_subject_of_its_own(cases):
     assert len({case.subject for case in cases}) == len(cases)
 
@@ -221,6 +223,67 @@ def test_spacing_changes_how_finely_the_same_brain_is_sampled():
         for case in (fine, thick)
     ]
     np.testing.assert_allclose(*middles)
+
+
+def test_a_lesion_is_one_piece_without_holes_of_a_fiftieth_to_half_of_the_picture():
+    shares = []
+    for case in LESIONS:
+        lesion = case.label.array == 1
+        shares.append(lesion.mean())
+        assert ndimage.label(lesion)[1] == 1
+        np.testing.assert_array_equal(ndimage.binary_fill_holes(lesion), lesion)
+        assert not case.instances and case.classes == 2
+    assert 0.02 < min(shares) < 0.1 and 0.2 < max(shares) < 0.5
+
+
+def ring(mask, low, high):
+    """Pixels so far (in pixels) outside a mask."""
+    distance = ndimage.distance_transform_edt(~mask)
+    return (low < distance) & (distance <= high)
+
+
+def test_lesions_are_darker_than_the_skin_around_them_some_much_and_some_hardly():
+    contrasts = []
+    for case in LESIONS:
+        lesion, grey = case.label.array == 1, case.image.array.mean(-1)
+        contrasts.append(np.median(grey[ring(lesion, 3, 12)]) - np.median(grey[lesion]))
+    assert 8 < min(contrasts) < 35 and max(contrasts) > 60
+
+
+def test_lesions_absorb_blue_more_than_red_and_differ_in_colour_within_and_between():
+    ratios = [
+        case.image.array[case.label.array == 1].astype(float) @ [1, 0, 0]
+        / (case.image.array[case.label.array == 1].astype(float) @ [0, 0, 1] + 1)
+        for case in LESIONS
+    ]  # fmt: skip
+    middles = [np.median(ratio) for ratio in ratios]
+    assert np.mean(middles) > 1.3 and max(middles) > 1.3 * min(middles)
+    assert np.mean([np.std(ratio) / np.mean(ratio) for ratio in ratios]) > 0.1
+
+
+def test_a_threshold_finds_most_of_the_lesions_but_takes_rims_and_hairs_for_lesion():
+    scores = []
+    for case in LESIONS:
+        grey, lesion = case.image.array.mean(-1), case.label.array == 1
+        dark = grey < threshold_otsu(grey)
+        scores.append(2 * (dark & lesion).sum() / (dark.sum() + lesion.sum()))
+    assert 0.5 < np.mean(scores) < 0.8
+    assert min(scores) < 0.5 and max(scores) > 0.85
+
+
+def test_a_longer_side_of_more_pixels_shows_the_same_lesion_more_finely():
+    (coarse,), (fine,) = (phantoms.skin_lesions(1, seed=3, size=s) for s in [(72, 96), (144, 192)])
+    assert fine.image.grid.units == "mm"
+    assert coarse.image.grid.spacing == pytest.approx(2 * fine.image.grid.spacing)
+    assert fine.image.grid.spacing * 192 == pytest.approx([15, 15])
+    other = coarse.label.array.repeat(2, 0).repeat(2, 1)
+    assert (other == fine.label.array).mean() > 0.97
+
+
+@pytest.mark.parametrize("wrong", [0, (9, 9, 9), (3, -1)])
+def test_a_size_that_no_picture_has_is_refused(wrong):
+    with pytest.raises(ConfigError, match=r"skin_lesions\(size="):
+        phantoms.skin_lesions(1, size=wrong)
 
 
 @pytest.mark.parametrize("wrong", [dict(size=0), dict(size=(9, 9)), dict(spacing=(1, 1, -1))])

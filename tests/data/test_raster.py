@@ -96,6 +96,31 @@ def test_a_png_cut_short_anywhere_never_passes(good, tmp_path):
             Scan.read(path, **how)
 
 
+@pytest.mark.parametrize("kind", ["one bit", "grey", "rgb", "palette"])
+def test_a_bmp_is_read_and_one_cut_short_anywhere_is_not(tmp_path, kind):
+    path, how, array = tmp_path / "a.bmp", {"label": True}, RAMP
+    if kind == "palette":
+        palette(path, array := RAMP % 4)
+    elif kind == "rgb":
+        save(path, array := RGB)
+        how = {"channels": "rgb"}
+    else:
+        save(path, array := RAMP > 5 if kind == "one bit" else RAMP)
+    read = Scan.read(path, **how).array
+    assert read.dtype == ("uint8" if kind == "rgb" else "int32")
+    np.testing.assert_array_equal(read, array)
+    data = path.read_bytes()
+    for length in cuts(data):
+        path.write_bytes(data[:length])
+        with pytest.raises(ImageReadError, match="ends early"):
+            Scan.read(path, **how)
+
+
+def test_a_bmp_is_not_written(tmp_path):
+    with pytest.raises(ImageReadError, match=r"and \.bmp is read\. Convert"):
+        Scan(RAMP, Grid((3, 4))).write(tmp_path / "a.bmp")
+
+
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
 def test_a_tiff_cut_short_anywhere_never_passes(tmp_path, compression):
     pages = [Image.fromarray(RAMP + page) for page in range(3)]

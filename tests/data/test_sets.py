@@ -55,6 +55,27 @@ def write_nuclei(folder, name="a", boxes=((0, 3), (5, 8)), shape=(8, 10)):
     return folder
 
 
+def write_lesion(folder, name="IMD002", mask=None):
+    """Write a picture and its mask in the layout of PH2, one bit a pixel unless `mask` is given."""
+    at = folder / "PH2 Dataset images" / name
+    save(
+        at / f"{name}_Dermoscopic_Image" / f"{name}.bmp",
+        np.tile(np.uint8([200, 100, 0]), (6, 9, 1)),
+    )
+    mask = np.arange(54).reshape(6, 9) > 30 if mask is None else mask
+    save(at / f"{name}_lesion" / f"{name}_lesion.bmp", mask)
+    return folder
+
+
+def write_slice(folder, name="ID_0000_Z_0142", lung=255):
+    save(
+        folder / "2d_images" / f"{name}.tif",
+        np.linspace(-1000, 400, 54).reshape(6, 9).astype("int16"),
+    )
+    save(folder / "2d_masks" / f"{name}.tif", np.uint8([[0, lung, lung]] * 6).repeat(3, axis=1))
+    return folder
+
+
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     """Two empty data folders, searched before any other; the working directory is elsewhere."""
@@ -97,6 +118,11 @@ def test_a_missing_set_is_an_error_that_says_where_to_get_it_and_where_to_put_it
     message = str(error.value)
     assert "https://celltrackingchallenge.net/2d-datasets/" in message
     assert "MEDSEG_DATA" in message and str(folders[0] / "PhC-C2DH-U373") in message
+
+
+def test_any_folder_of_a_known_layout_is_found_by_its_name_in_a_data_folder(folders):
+    write_nuclei(folders[1] / "MyNuclei")
+    assert [case.subject for case in data.load("MyNuclei")] == ["a"]
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones():
@@ -295,6 +321,44 @@ def test_a_mask_of_another_shape_is_refused(tmp_path):
         data.load(write_nuclei(tmp_path, shape=(8, 9)))
 
 
+# PH2 and LungCT
+
+
+def test_a_lesion_is_class_1_on_a_picture_in_colour(tmp_path):
+    (case,) = data.load(write_lesion(tmp_path))
+    assert (case.subject, case.classes) == ("IMD002", 2)
+    assert case.image.array[0, 0].tolist() == [200, 100, 0]
+    np.testing.assert_array_equal(case.label.array, np.arange(54).reshape(6, 9) > 30)
+
+
+def test_a_mask_of_eight_bits_is_read_as_one_of_one_bit(tmp_path):
+    mask = (np.arange(54).reshape(6, 9) > 30).astype("uint8") * 255
+    (case,) = data.load(write_lesion(tmp_path, mask=mask))
+    np.testing.assert_array_equal(case.label.array, mask > 0)
+
+
+def test_a_resampled_mask_is_refused(tmp_path):
+    mask = np.linspace(0, 255, 54).reshape(6, 9).astype("uint8")
+    with pytest.raises(LabelError, match=r"IMD002: label values .* expected 0\.\.1"):
+        data.load(write_lesion(tmp_path, mask=mask))
+
+
+def test_a_picture_without_a_mask_is_no_case(tmp_path):
+    write_lesion(write_lesion(tmp_path), "IMD003")
+    (tmp_path / "PH2 Dataset images" / "IMD003" / "IMD003_lesion" / "IMD003_lesion.bmp").unlink()
+    assert [case.subject for case in data.load(tmp_path)] == ["IMD002"]
+
+
+def test_slices_of_one_patient_have_one_subject_and_keep_their_hounsfield_units(tmp_path):
+    for name in ("ID_0000_Z_0142", "ID_0000_Z_0150", "ID_0010_Z_0007"):
+        write_slice(tmp_path, name)
+    loaded = data.load(tmp_path)
+    assert [case.subject for case in loaded] == ["ID_0000", "ID_0000", "ID_0010"]
+    assert loaded[0].image.array.min() == -1000
+    assert loaded[0].label.array[0].tolist() == [0] * 3 + [1] * 6
+    assert loaded[0].image.grid.units == "pixel"
+
+
 # The real sets
 
 
@@ -344,3 +408,20 @@ def test_the_real_hippocampus_set_has_195_volumes_of_three_classes():
     assert shapes.min(0).tolist() == [31, 40, 26] and shapes.max(0).tolist() == [43, 58, 47]
     assert all((case.image.grid.spacing == 1).all() for case in loaded)
     assert all(np.unique(case.label.array).tolist() == [0, 1, 2] for case in loaded)
+
+
+@REAL
+def test_the_real_lesions_are_82_pictures_in_colour():
+    loaded = real("PH2")
+    assert len({case.subject for case in loaded}) == len(loaded) == 82
+    assert {case.image.array.shape[-1] for case in loaded} == {3}
+    assert all(case.label.array.any() for case in loaded)
+
+
+@REAL
+def test_the_real_lungs_are_21_slices_of_21_patients_and_darker_than_the_body():
+    loaded = real("LungCT")
+    assert len({case.subject for case in loaded}) == len(loaded) == 21
+    assert {case.image.array.shape for case in loaded} == {(512, 512, 1)}
+    hounsfield = [np.median(case.image.array[case.label.array == 1]) for case in loaded]
+    assert -950 < min(hounsfield) and max(hounsfield) < -500

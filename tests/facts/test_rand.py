@@ -61,3 +61,14 @@ def test_scikit_images_rand_error_is_another_score(letter, score):
     theirs = 1 - adapted_rand_error(TRUTH, ndimage.label(prediction)[0])[0]
     assert theirs == pytest.approx(score, abs=5e-5)
     assert abs(theirs - metrics.rand_foreground(TRUTH, prediction)) > 0.005
+
+
+@pytest.mark.parametrize("letter, score", [("B", 0.8717), ("D", 0.9513)])
+def test_without_its_dividing_line_thinning_gives_another_score(letter, score):
+    from skimage.segmentation import watershed
+
+    (prediction,) = (p for name, p in PREDICTIONS.items() if name[0] == letter)
+    found = metrics.membranes.segments(prediction.astype(int))
+    grown = watershed(found == 0, found, connectivity=1).astype(int)
+    assert metrics.rand_foreground(TRUTH, grown) == pytest.approx(score, abs=5e-5)
+    assert metrics.rand_after_thinning(TRUTH, prediction.astype(int)) != pytest.approx(score)

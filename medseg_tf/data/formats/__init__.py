@@ -16,10 +16,10 @@ WHOLE = 1e-3  # a class number may be this far from whole: uint8 under a scale g
 
 
 def read(path, label=False, volume=None, channels=None):
-    """Read a NIfTI, PNG or TIFF file.
+    """Read a NIfTI, PNG, TIFF or BMP file.
 
     Args:
-        path: the file; its ending decides: .nii, .nii.gz, .png, .tif, .tiff.
+        path: the file; its ending decides: .nii, .nii.gz, .png, .tif, .tiff, .bmp.
         label: read a label, int32 (*spatial), instead of an image (*spatial, channels) of the
             file's own type.
         volume: for a NIfTI of several volumes, the index of one, or "all" to make them channels.
@@ -36,9 +36,9 @@ def read(path, label=False, volume=None, channels=None):
     path = Path(path)
     if not path.is_file():
         raise DataNotFoundError(f"{path}: no such file. Check the name, or fetch the data first.")
-    if _format(path) is nifti:
+    if _format(path, other=(".bmp",)) is nifti:
         if channels is not None:
-            raise ConfigError(f"{path}: channels={channels!r} is for PNG and TIFF; leave it out.")
+            raise ConfigError(f"{path}: channels={channels!r} is for pictures; leave it out.")
         array, grid, header = nifti.read(path, label, volume)
     else:
         if volume is not None:
@@ -81,15 +81,15 @@ def write(scan, path):
         temporary.unlink(missing_ok=True)
 
 
-def _format(path):
+def _format(path, other=()):
     name = path.name.lower()
     if name.endswith((".nii", ".nii.gz")):
         return nifti
-    if name.endswith((".png", ".tif", ".tiff")):
+    if name.endswith((".png", ".tif", ".tiff", *other)):
         return raster
     raise ImageReadError(
-        f"{path}: endings we read and write are .nii, .nii.gz, .png, .tif and .tiff. "
-        "Convert the file to one of them."
+        f"{path}: endings we read and write are .nii, .nii.gz, .png, .tif and .tiff, and .bmp is "
+        "read. Convert the file to one of them."
     )
 
 

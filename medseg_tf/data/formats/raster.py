@@ -1,10 +1,13 @@
-"""Read and write PNG and TIFF. A picture is (rows, columns); pages of a TIFF are the third axis.
+"""Read PNG, TIFF and BMP, write PNG and TIFF.
+
+A picture is (rows, columns); pages of a TIFF are the third axis.
 
 Numbers come as the file stores them: 16 bits stay 16, a palette gives its indices to a label, and
 1-, 2- and 4-bit grey is not stretched to 0..255. Pictures know no size in the world, so their grid
 is in pixels; the resolution that some files name is meant for paper and left out.
 
-PNG carries checksums and each is verified; TIFF carries none, so damage that still decodes passes.
+PNG carries checksums and each is verified; TIFF and BMP carry none, so damage that still decodes
+passes.
 """
 
 import io
@@ -21,6 +24,8 @@ GRAY = ("1", "L", "I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 COLOUR = ("P", "PA", "LA", "RGB", "RGBA")
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+BMP_START = b"BM"
+FORMATS = ("PNG", "TIFF", "BMP")
 BITS, SAMPLE_FORMAT = 258, 339  # tags of a TIFF page
 STRIPS = ((273, 279), (324, 325))  # tags of offsets and byte counts: strips, tiles
 NUMBERS = {1: "uint", 2: "int", 3: "float"}
@@ -80,19 +85,20 @@ def _pages(path):
     data = path.read_bytes()
     try:
         _check_end(data)
-        with Image.open(io.BytesIO(data), formats=("PNG", "TIFF")) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.verify()  # a PNG's checksums, which decoding alone does not look at
-        with Image.open(io.BytesIO(data), formats=("PNG", "TIFF")) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             return [_page(page, data) for page in ImageSequence.Iterator(image)]
     except Image.DecompressionBombError as error:
         raise ImageReadError(
             f"{path}: {error}. If you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS."
         ) from error
     except UnidentifiedImageError as error:
-        known = data.startswith((PNG_START, *TIFF_STARTS))
+        known = data.startswith((PNG_START, *TIFF_STARTS, BMP_START))
         raise ImageReadError(
             f"{path}: {'damaged header' if known else 'not an image we read'} (first bytes "
-            f"{data[:8].hex(' ') or 'none'}); expected PNG or TIFF. Fetch it again or convert it."
+            f"{data[:8].hex(' ') or 'none'}); expected PNG, TIFF or BMP. Fetch it again or "
+            "convert it."
         ) from error
     except EOFError as error:
         raise ImageReadError(f"{path}: file ends early. Fetch or copy it again.") from error
@@ -105,6 +111,8 @@ def _pages(path):
 def _check_end(data):
     """Raise EOFError where a file ends early; Pillow passes over the lost end, or lost pages."""
     if data.startswith(PNG_START) and PNG_END not in data:
+        raise EOFError
+    if data.startswith(BMP_START) and len(data) < int.from_bytes(data[2:6], "little"):
         raise EOFError
     if not data.startswith(TIFF_STARTS):
         return
@@ -123,6 +131,8 @@ def _check_end(data):
 def _page(page, data):
     if page.format == "PNG":
         return page.copy(), data[24], "uint"
+    if page.format == "BMP":  # Pillow gives 0 and 1 of one bit, and indices of a palette
+        return page.copy(), 8, "uint"
     tags = page.tag_v2
     for offsets, counts in STRIPS:
         ends = map(sum, zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False))

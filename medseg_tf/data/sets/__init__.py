@@ -14,7 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg_tf.data.sets import cell_tracking, decathlon, dsb2018, isbi2012, pairs
+from medseg_tf.data.sets import (
+    cell_tracking,
+    decathlon,
+    dsb2018,
+    isbi2012,
+    lung_ct,
+    pairs,
+    ph2,
+    vnc,
+)
 from medseg_tf.errors import ConfigError, DataNotFoundError, MedsegError
 from medseg_tf.table import Table
 
@@ -25,6 +34,9 @@ READERS = {
     "dsb2018": dsb2018,
     "isbi2012": isbi2012,
     "decathlon": decathlon,
+    "ph2": ph2,
+    "lung_ct": lung_ct,
+    "vnc": vnc,
 }
 
 
@@ -36,9 +48,10 @@ def load(name_or_folder, limit=None, seed=0, **options):
         load("scans/*.nii.gz", labels="masks/*.nii.gz")
 
     Args:
-        name_or_folder: a name that `available()` lists, looked for in the data folders, or the
-            path of a folder whose layout one of the readers knows; with the option `labels` a
-            pattern of images, whose partners are the files that match `labels` in the same way.
+        name_or_folder: a name that `available()` lists, or of any folder in the data folders
+            whose layout one of the readers knows ("Task09_Spleen"), or the path of one; with the
+            option `labels` a pattern of images, whose partners are the files that match `labels`
+            in the same way.
         limit: read at most so many cases, drawn by `seed` from one subject after the other, so
             that few cases still come from many subjects; a larger limit only adds cases.
         seed: int or numpy Generator.
@@ -127,7 +140,7 @@ def plan(name_or_folder, options):
             raise DataNotFoundError(how_to_get(name_or_folder))
         reader = READERS[row["reader"]]
     else:
-        folder = Path(name_or_folder)
+        folder = somewhere(Path(name_or_folder))
         reader = READERS[name := recognise(folder)]
         row = registry().get(folder.resolve().name, {})
         row = row if row.get("reader") == name else {}
@@ -137,6 +150,12 @@ def plan(name_or_folder, options):
             f"{', '.join(unknown)}: no option of {name_or_folder}; it knows {', '.join(known)}."
         )
     return reader.plan(folder, **row.get("options", {}) | options)
+
+
+def somewhere(folder):
+    """Return the folder if it is there, or if it is only a name the data folders' one, if any."""
+    places = [folder] if len(folder.parts) > 1 else [folder, *(p / folder for p in data_folders())]
+    return next((place for place in places if place.is_dir()), folder)
 
 
 def recognise(folder):

@@ -16,18 +16,8 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 
-from medseg_tf import (
-    data,
-    inference,
-    layers,
-    lesson,
-    losses,
-    methods,
-    metrics,
-    models,
-    plots,
-    training,
-)
+from medseg_tf import data, inference, lesson, losses, methods, metrics, models, plots, training
+from medseg_tf.layers import BilinearUpsampling
 from medseg_tf.lesson.exercises import l02
 from medseg_tf.table import Table
 
@@ -246,7 +236,7 @@ for place, value in enumerate(row):
 print("by hand:", painted)
 
 plane = np.tile(row, (8, 1))[None, ..., None]
-enlarged = layers.BilinearUpsampling(2, padding="valid")(plane)
+enlarged = BilinearUpsampling(2, padding="valid")(plane)
 print("package:", np.asarray(enlarged)[0, 8, :, 0])
 
 # %% [markdown]
@@ -345,6 +335,7 @@ def label_all(model):
     return [labels[: label.shape[0], : label.shape[1]] for labels, label in every]
 
 
+# %%
 def diary():
     """A list, and a function that adds to it the clock and the loss on the held-back images."""
     entries = []
@@ -433,6 +424,7 @@ window_labels = [inference.segment(twin, case).array.astype(int) for case in tes
 arms["window"] = scores(window_labels)
 
 
+# %%
 def seconds(label_one):
     label_one()  # the first call compiles
     start = time.perf_counter()

@@ -202,6 +202,8 @@ def choose_batch(cases, chosen):
 
 
 def choose_learning_rate(cases, chosen):
+    if chosen["network"] == "vnet":
+        return 1e-3, "at the start: the usual one of AdamW"
     return 3e-3, "at the start: batch normalisation bears it, and few steps fit into minutes"
 
 

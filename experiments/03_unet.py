@@ -8,9 +8,8 @@ score stands beside Otsu's threshold on the same held-back cases.
 import keras
 import measure
 import numpy as np
-from skimage.filters import threshold_otsu
 
-from medseg_tf import data, inference, losses, metrics, models, training
+from medseg_tf import data, inference, losses, methods, metrics, models, training
 from medseg_tf.data.resample import resize
 
 # Distance between pixels to work at, in the units of the set (None: as stored), minutes, side of a
@@ -70,8 +69,7 @@ def both(foreground):
 
 
 def otsu(cases, bright):
-    greys = [case.image.array[..., 0] for case in cases]
-    return [((grey > threshold_otsu(grey)) == bright).astype("float32") for grey in greys]
+    return [(methods.otsu(case.image.array) == bright).astype("float32") for case in cases]
 
 
 def foreground(model, cases, spacing, turns):

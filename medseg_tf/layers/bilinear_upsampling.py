@@ -56,9 +56,10 @@ class BilinearUpsampling(keras.layers.Layer):
         first = bilinear(self.side, rank)[..., None, None] * np.eye(channels, dtype="float32")
         if self.learned:
             self.kernel = self.add_weight(
-                shape=first.shape, initializer=lambda shape, dtype: ops.cast(first, dtype),
+                shape=first.shape,
+                initializer=lambda shape, dtype: ops.cast(first, dtype),
                 name="kernel",
-            )  # fmt: skip
+            )
         else:
             self.kernel = first
 

@@ -237,6 +237,8 @@ def join(up, skip, fuse, name):
 def check_sizes(input_shape, padding):
     """Raise ConfigError unless `input_shape` has 2 or 3 spatial sizes that fit."""
     step = STRIDES[0] if padding == "same" else 1
-    rule = "padding 'same'" if padding == "same" else f"padding {padding}"
-    sizes = lambda size: range(step, size + step + 1, step)  # noqa: E731
-    blocks.check_sizes("fcn", input_shape, sizes, rule)
+
+    def fitting(size):
+        return range(step, size + step + 1, step)
+
+    blocks.check_sizes("fcn", input_shape, fitting, f"padding {padding!r}")

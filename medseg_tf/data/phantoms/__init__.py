@@ -3,10 +3,27 @@
 A phantom never stands in for a real set unasked; whoever uses one says so.
 """
 
+from medseg_tf.data.phantoms.brain import brain, mni_brain
+from medseg_tf.data.phantoms.brain_regions import brain_regions
 from medseg_tf.data.phantoms.cells import cells
 from medseg_tf.data.phantoms.hippocampus import hippocampus
+from medseg_tf.data.phantoms.infant_hippocampus import infant_hippocampus
+from medseg_tf.data.phantoms.lung_specimen import lung_specimen
 from medseg_tf.data.phantoms.membranes import membranes
 from medseg_tf.data.phantoms.rings import rings
 from medseg_tf.data.phantoms.skin_lesions import skin_lesions
+from medseg_tf.data.phantoms.visual_pathway import visual_pathway
 
-__all__ = ["cells", "hippocampus", "membranes", "rings", "skin_lesions"]
+__all__ = [
+    "brain",
+    "brain_regions",
+    "cells",
+    "hippocampus",
+    "infant_hippocampus",
+    "lung_specimen",
+    "membranes",
+    "mni_brain",
+    "rings",
+    "skin_lesions",
+    "visual_pathway",
+]

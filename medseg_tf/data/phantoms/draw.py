@@ -4,6 +4,31 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from medseg_tf.data.augment import smooth_field
+from medseg_tf.data.case import Grid
+from medseg_tf.errors import ConfigError
+
+
+def centred(name, size, spacing):
+    """Return the Grid of an MR image whose axes point right, front and, in a volume, up.
+
+    Args:
+        name: of the phantom, for the error.
+        size: voxels along each axis: two numbers or three; one for a cube.
+        spacing: mm between voxels: one number, or one an axis.
+
+    Raises:
+        ConfigError: a size or spacing that is not positive, or is not one number an axis.
+    """
+    size = np.broadcast_to(size, 3) if np.ndim(size) == 0 else np.asarray(size)
+    fitting = size.shape in ((2,), (3,)) and np.shape(spacing) in ((), size.shape)
+    if not fitting or size.min() <= 0 or np.min(spacing) <= 0:
+        raise ConfigError(
+            f"{name}(size={size.tolist()}, spacing={spacing}): give one positive size, or three, "
+            "or two for a 2-D image; and one positive spacing, or one an axis."
+        )
+    affine = np.diag([*np.broadcast_to(spacing, len(size)), 1.0])
+    affine[:-1, -1] = -np.diag(affine)[:-1] * (size - 1) / 2
+    return Grid(size, affine)
 
 
 def wavy(rng, shape, period, spacing=1):
@@ -79,3 +104,24 @@ def disc(shape, centre, radius, stretch=1.0, angle=0.0):
     along = (rows * np.cos(angle) + columns * np.sin(angle)) / stretch
     across = (columns * np.cos(angle) - rows * np.sin(angle)) * stretch
     return 1 / (1 + np.exp(np.minimum(2 * (np.hypot(along, across) - radius), 50)))
+
+
+def depth(place, axes):
+    """How many mm a voxel lies within an ellipsoid, about; negative outside.
+
+    Args:
+        place: coordinates about its centre, one array an axis.
+        axes: half axes.
+    """
+    scaled = [coordinate / axis for coordinate, axis in zip(place, axes, strict=True)]
+    radius = np.sqrt(sum(s * s for s in scaled))
+    slope = np.sqrt(sum((s / axis) ** 2 for s, axis in zip(scaled, axes, strict=True)))
+    return (1 - radius) * (radius + 1e-6) / (slope + 1e-6)
+
+
+def averaged(array, parts):
+    """Means of blocks of `parts` voxels along each axis: float32."""
+    blocks = [
+        n for size, part in zip(array.shape, parts, strict=True) for n in (size // part, part)
+    ]
+    return array.reshape(blocks).mean(tuple(range(1, len(blocks), 2)), dtype="float32")

@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
 from medseg_tf.data.case import Case, Grid, Scan
-from medseg_tf.data.phantoms.draw import bent, wavy
+from medseg_tf.data.phantoms.draw import averaged, bent, depth, wavy
 from medseg_tf.errors import ConfigError
 
 CENTRE = (-27, -21, -13)  # of the crop, RAS in mm from the anterior commissure
@@ -64,46 +64,47 @@ def hippocampus(n, seed=0, size=(40, 56, 40), spacing=1):
     Raises:
         ConfigError: a size or spacing that is not positive, or neither one number nor three.
     """
-    size, spacing = three(size, "size"), three(spacing, "spacing")
+    size = three("hippocampus", size=size)
+    spacing = three("hippocampus", spacing=spacing)
     cases = []
     for index, rng in enumerate(np.random.default_rng(seed).spawn(n)):
-        affine = np.diag([*spacing, 1.0])
-        affine[:3, 3] = rng.normal(CENTRE, 1.5) - np.multiply(spacing, np.subtract(size, 1)) / 2
-        grid = Grid(size, affine)
-        image, label = simulate(rng, grid)
+        grid = around(rng.normal(CENTRE, 1.5), size, spacing)
+        tissue, label = anatomy(rng, grid.shape, grid.spacing)
+        image = scanned(rng, tissue, grid.spacing)
         name = f"hippocampus-{index:03d}"
         cases.append(Case(name, Scan(image, grid), Scan(label, grid), classes=3, name=name))
     return cases
 
 
-def three(given, name):
+def three(phantom, **argument):
     """One number an axis, from one or three."""
+    ((name, given),) = argument.items()
     if np.shape(given) not in ((), (3,)) or np.min(given) <= 0:
-        raise ConfigError(f"hippocampus({name}={given}): give one positive number, or three.")
+        raise ConfigError(f"{phantom}({name}={given}): give one positive number, or three.")
     return np.broadcast_to(given, 3).tolist()
 
 
-def simulate(rng, grid):
-    """One image, uint16 (*size, 1), and its label, uint8 (*size)."""
-    # A voxel is the mean of parts of at most 1 mm.
-    parts = np.maximum(np.ceil(grid.spacing - 1e-6), 1).astype(int)
-    shape, step = tuple(parts * grid.shape), grid.spacing / parts
+def around(centre, size, spacing):
+    """Return the RAS Grid whose middle is `centre`, in mm."""
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = centre - np.multiply(spacing, np.subtract(size, 1)) / 2
+    return Grid(size, affine)
+
+
+def anatomy(rng, shape, spacing, finest=1):
+    """Brightness of each voxel, float32, white matter 1, and its label, uint8: both `shape`.
+
+    A voxel is the mean of parts of at most `finest` mm.
+    """
+    parts = np.maximum(np.ceil(spacing / finest - 1e-6), 1).astype(int)
+    shape, step = tuple(parts * shape), spacing / parts
     place = places(rng, shape, step)
     section = body(rng, *place)
     inside = section[0] > 0
     share = averaged(inside, parts)
     anterior = averaged(inside & (place[1] > CUT + rng.normal(0, 0.7)), parts)
     label = np.where(share > 0.5, np.where(anterior > share / 2, 1, 2), 0).astype("uint8")
-    tissue = averaged(brain(rng, place, section, step), parts)
-    return scanned(rng, tissue, grid.spacing), label
-
-
-def averaged(array, parts):
-    """Means of blocks of `parts` voxels along each axis: float32."""
-    blocks = [
-        n for size, part in zip(array.shape, parts, strict=True) for n in (size // part, part)
-    ]
-    return array.reshape(blocks).mean((1, 3, 5), dtype="float32")
+    return averaged(brain(rng, place, section, step), parts), label
 
 
 def places(rng, shape, step):
@@ -134,19 +135,6 @@ def body(rng, x, y, z):
     back, front = rng.normal((BACK, FRONT), 1)
     beyond = np.maximum(np.maximum(back + CAP - y, y - front + CAP), 0)
     return depth((medial, above, beyond), (width, height, CAP)), medial, above, width, height
-
-
-def depth(place, axes):
-    """How many mm a voxel lies within an ellipsoid, about; negative outside.
-
-    Args:
-        place: coordinates about its centre, one array an axis.
-        axes: half axes.
-    """
-    scaled = [coordinate / axis for coordinate, axis in zip(place, axes, strict=True)]
-    radius = np.sqrt(sum(s * s for s in scaled))
-    slope = np.sqrt(sum((s / axis) ** 2 for s, axis in zip(scaled, axes, strict=True)))
-    return (1 - radius) * (radius + 1e-6) / (slope + 1e-6)
 
 
 def brain(rng, place, section, step):

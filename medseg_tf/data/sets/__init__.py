@@ -15,13 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from medseg_tf.data.sets import (
+    brats2013,
     cell_tracking,
     decathlon,
     dsb2018,
+    ibsr,
     isbi2012,
     lung_ct,
+    oasis_trt,
     pairs,
     ph2,
+    proton_lung,
+    ptbp,
     vnc,
 )
 from medseg_tf.errors import ConfigError, DataNotFoundError, MedsegError
@@ -37,6 +42,11 @@ READERS = {
     "ph2": ph2,
     "lung_ct": lung_ct,
     "vnc": vnc,
+    "ibsr": ibsr,
+    "brats2013": brats2013,
+    "oasis_trt": oasis_trt,
+    "proton_lung": proton_lung,
+    "ptbp": ptbp,
 }
 
 

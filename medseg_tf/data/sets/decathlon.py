@@ -15,13 +15,11 @@ from operator import itemgetter
 
 import numpy as np
 
-from medseg_tf.data.case import Scan
 from medseg_tf.data.sets import labelled
 from medseg_tf.errors import (
     ConfigError,
     DataIntegrityError,
     DataNotFoundError,
-    GeometryError,
     ImageReadError,
 )
 
@@ -175,18 +173,10 @@ def scans(folder):
 
 def read_channels(*paths, expected):
     """Read an image of one file, or one file a channel: Scan (x, y, z, channels)."""
-    first, *others = [Scan.read(path, volume="all") for path in paths]
-    for path, other in zip(paths[1:], others, strict=True):
-        if not other.grid.same_place(first.grid):
-            raise GeometryError(
-                f"{path} and {paths[0]} are channels of one image and differ in shape or place. "
-                "Resample them onto one grid."
-            )
-    arrays = [scan.array for scan in (first, *others)]
-    array = np.concatenate(arrays, axis=-1) if others else first.array
-    if expected and array.shape[-1] != expected:
+    scan = labelled.read_channels(*paths)
+    if expected and scan.array.shape[-1] != expected:
         raise ImageReadError(
-            f"{paths[0]}: {array.shape[-1]} channels; dataset.json names {expected}. Repair the "
-            "one that is wrong."
+            f"{paths[0]}: {scan.array.shape[-1]} channels; dataset.json names {expected}. Repair "
+            "the one that is wrong."
         )
-    return Scan(array, first.grid, first.header)
+    return scan

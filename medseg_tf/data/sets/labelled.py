@@ -1,4 +1,4 @@
-"""What readers of images with labels of classes share: their number, other numbers, one grid."""
+"""What readers of images with labels of classes share: channels, classes, one grid."""
 
 import logging
 from functools import cache, partial
@@ -89,6 +89,24 @@ def on_the_grid_of(image, label, where, allow_affine_mismatch):
             )
         log.warning("%s; the image's affine is taken for both.", apart)
     return Scan(label.array, grid, label.header)
+
+
+def read_channels(*paths):
+    """Read an image whose channels are one file each, or the volumes of one: Scan of an image.
+
+    Raises:
+        GeometryError: files that differ in shape or place.
+    """
+    first, *others = [Scan.read(path, volume="all") for path in paths]
+    for path, other in zip(paths[1:], others, strict=True):
+        if not other.grid.same_place(first.grid):
+            raise GeometryError(
+                f"{path} and {paths[0]} are channels of one image and differ in shape or place. "
+                "Resample them onto one grid."
+            )
+    arrays = [scan.array for scan in (first, *others)]
+    array = np.concatenate(arrays, axis=-1) if others else first.array
+    return Scan(array, first.grid, first.header)
 
 
 def shown(things):

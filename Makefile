@@ -32,7 +32,7 @@ lab: $(READY)
 	@$(BIN)/jupyter lab notebooks
 
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 	@MEDSEG_SCALE=smoke $(LIMIT) $(BIN)/python -m pytest -W ignore --nbval-lax --nbval-cell-timeout=120 \
 		notebooks/solutions
 

@@ -124,6 +124,41 @@ class DiceCrossEntropy(keras.losses.Loss):
         return {"smooth": smooth, "squared": squared, "dice": self.dice, "name": self.name}
 
 
+@keras.saving.register_keras_serializable("medseg_tf")
+class OutputLoss(keras.losses.Loss):
+    """A loss of one output among several, times that output's weight.
+
+    The weight comes with each batch as Keras' `sample_weight` (batch,), the same number for each
+    image, and multiplies the whole loss; given to the loss itself it might cancel out, as in
+    WeightedCrossEntropy. `training.fit` wraps the loss of networks with several outputs so.
+
+    Args:
+        loss: a Loss, a function or a name.
+    """
+
+    def __init__(self, loss, name="output_loss"):
+        super().__init__(name=name)
+        self.loss = keras.losses.get(loss)
+
+    def __call__(self, y_true, y_pred, sample_weight):
+        loss = ops.mean(self.loss(y_true, y_pred))
+        return ops.mean(ops.cast(sample_weight, loss.dtype)) * loss
+
+    def get_config(self):
+        return {"loss": keras.losses.serialize(self.loss), "name": self.name}
+
+
+def auxiliary_weight(step, steps):
+    """Return how much auxiliary outputs count at a step, of `steps` in all: from 1 down to .001.
+
+    w = max(.001, 1 - step / (.8 * steps)): they guide the first steps and leave the last fifth to
+    the output that is used.
+    Source: Chen, Dou, Yu, Heng, arXiv:1608.05895, 2016: from 1 to .001; that it falls on a straight
+    line is our choice.
+    """
+    return max(1e-3, 1 - step / (0.8 * steps))
+
+
 def check_space(where, y_true, y_pred):
     """Raise unless labels (batch, *spatial) lie under probabilities (batch, *spatial, classes)."""
     if not fits(y_true.shape, y_pred.shape[:-1]):

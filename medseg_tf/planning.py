@@ -350,8 +350,7 @@ def poolings(sides):
 
 def activations(chosen):
     """Bytes that the maps of one patch take in training, forward and backward."""
-    network = build(chosen, chosen["patch"])
-    return 2 * 4 * sum(math.prod(layer.output.shape[1:]) for layer in network.layers)
+    return models.measure.map_memory(build(chosen), chosen["patch"])
 
 
 def machine_memory():

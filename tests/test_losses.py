@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from medseg_tf.errors import ConfigError, LabelError
-from medseg_tf.losses import DiceCrossEntropy, SoftDice, WeightedCrossEntropy
+from medseg_tf.losses import (
+    DiceCrossEntropy,
+    OutputLoss,
+    SoftDice,
+    WeightedCrossEntropy,
+    auxiliary_weight,
+)
 
 LABEL = np.array([[[0, 1], [1, 1]]])  # one image of 2 x 2
 RIGHT = np.array([[[0.5, 0.25], [0.5, 1.0]]])  # probability of the true class
@@ -204,3 +210,31 @@ def test_in_mixed_precision_a_loss_is_computed_in_float32():
         keras.config.set_dtype_policy("float32")
     assert keras.backend.standardize_dtype(loss.dtype) == "float32"
     assert float(loss) == 0
+
+
+def test_the_weight_of_an_output_multiplies_a_loss_in_which_it_would_cancel_out():
+    label, probabilities = (np.concatenate([x, x]) for x in example(2))
+    plain, weight = WeightedCrossEntropy(), np.array([0.25, 0.25])
+    alone = float(plain(label, probabilities))
+    assert float(plain(label, probabilities, weight)) == pytest.approx(alone)
+    assert float(OutputLoss(plain)(label, probabilities, weight)) == pytest.approx(alone / 4)
+
+
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", SoftDice(), "dice"])
+def test_an_output_loss_takes_losses_of_every_kind(loss):
+    label, probabilities = (np.concatenate([x, x]) for x in example(2))
+    truth = np.eye(2)[label] if loss == "dice" else label
+    once, half = (float(OutputLoss(loss)(truth, probabilities, [w, w])) for w in (1.0, 0.5))
+    assert 0 < once == pytest.approx(2 * half)
+
+
+def test_an_output_loss_comes_back_from_its_settings():
+    again = OutputLoss.from_config(OutputLoss(SoftDice(3.0)).get_config())
+    assert again.loss.smooth == 3
+
+
+def test_auxiliary_outputs_fade_on_a_straight_line_and_stay_at_a_thousandth():
+    weights = [auxiliary_weight(step, 10) for step in range(10)]
+    assert weights == pytest.approx(
+        [1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8, 1e-3, 1e-3]
+    )

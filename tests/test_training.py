@@ -189,6 +189,15 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step():
         training.fit(net(), poisoned, LOSS, epochs=3)
 
 
+def test_memory_is_announced_before_training_where_it_is_much(monkeypatch, capsys):
+    training.fit(net(), patches(), LOSS, epochs=1)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(fitting, "MUCH", 0)
+    monkeypatch.setattr(fitting.models, "training_memory", lambda *_: 2.5e9)
+    training.fit(net(), patches(), LOSS, epochs=1)
+    assert capsys.readouterr().out == "net: batches of 2 x 8 x 8 x 1 take about 2.5 GB of memory\n"
+
+
 # Minutes
 
 

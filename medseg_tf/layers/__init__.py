@@ -4,6 +4,8 @@ from .batch_normalization import BatchNormalization
 from .bilinear_upsampling import BilinearUpsampling, CropLike
 from .dilated_pooling import DilatedPooling
 from .local_response import LocalResponseNormalization
+from .max_unpooling import MaxPoolingWithIndices, MaxUnpooling
+from .pad_channels import PadChannels
 
 __all__ = [
     "BatchNormalization",
@@ -11,4 +13,7 @@ __all__ = [
     "CropLike",
     "DilatedPooling",
     "LocalResponseNormalization",
+    "MaxPoolingWithIndices",
+    "MaxUnpooling",
+    "PadChannels",
 ]

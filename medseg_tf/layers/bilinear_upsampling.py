@@ -22,13 +22,14 @@ class BilinearUpsampling(keras.layers.Layer):
 
     Args:
         factor: how many times as large; int.
-        learned: train the kernel.
+        learned: train the kernel. "grouped" trains a kernel for each channel, channels * kernel **
+            2 numbers, and keeps channels apart.
         kernel: side of the kernel, 2 * factor or 2 * factor - 1; None is the even one for an even
             factor, the odd one for an odd factor.
         padding: "valid" for (size - 1) * factor + kernel positions, "same" for size * factor.
 
     Raises:
-        ConfigError: a factor below 1, a kernel that does not interpolate, an unknown padding.
+        ConfigError: a factor below 1, a kernel that does not interpolate, an unknown choice.
 
     Source: Long, Shelhamer, Darrell, CVPR 2015, section 3.3; the kernel is the "bilinear" filler of
     their framework, Caffe.
@@ -43,9 +44,10 @@ class BilinearUpsampling(keras.layers.Layer):
                 f"BilinearUpsampling: factor {factor}, kernel {self.side}; the factor is 1 or "
                 "more, and a kernel of 2 * factor - 1 or 2 * factor interpolates."
             )
-        if padding not in ("valid", "same"):
+        if padding not in ("valid", "same") or learned not in (False, True, "grouped"):
             raise ConfigError(
-                f"BilinearUpsampling: padding is {padding!r}; choose 'valid' or 'same'."
+                f"BilinearUpsampling: padding is {padding!r}, learned {learned!r}; choose 'valid' "
+                "or 'same', and False, True or 'grouped'."
             )
 
     def build(self, input_shape):
@@ -53,7 +55,11 @@ class BilinearUpsampling(keras.layers.Layer):
         # The names of Keras' own transposed convolutions, by which networks are measured and drawn.
         self.kernel_size, self.strides = (self.side,) * rank, (self.factor,) * rank
         self.dilation_rate, self.output_padding = (1,) * rank, None
-        first = bilinear(self.side, rank)[..., None, None] * np.eye(channels, dtype="float32")
+        tent = bilinear(self.side, rank)[..., None]
+        if self.learned == "grouped":
+            first = np.repeat(tent, channels, axis=-1)
+        else:
+            first = tent[..., None] * np.eye(channels, dtype="float32")
         if self.learned:
             self.kernel = self.add_weight(
                 shape=first.shape,
@@ -65,6 +71,8 @@ class BilinearUpsampling(keras.layers.Layer):
 
     def call(self, inputs):
         kernel = ops.cast(self.kernel, inputs.dtype)
+        if self.learned == "grouped":  # Keras' transposed convolution knows no groups
+            kernel = kernel[..., None] * ops.eye(inputs.shape[-1], dtype=kernel.dtype)
         return ops.conv_transpose(inputs, kernel, self.factor, self.padding)
 
     def compute_output_shape(self, input_shape):

@@ -5,6 +5,7 @@ means leave out; a class that only one of them holds has overlap 0 and is infini
 """
 
 from .boundary import boundary_error
+from .clustering import match_clusters, nmi
 from .instances import seg, seg_per_object
 from .membranes import best_rand, rand_after_thinning, rand_foreground, rand_split_merge, thin
 from .overlap import (
@@ -27,6 +28,8 @@ __all__ = [
     "hausdorff",
     "hausdorff95",
     "iou",
+    "match_clusters",
+    "nmi",
     "pixel_accuracy",
     "rand_after_thinning",
     "rand_foreground",

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import json
+import math
 
 import keras
 
@@ -47,8 +48,12 @@ def he_normal(inputs):
 
 
 def conv(x, channels, kernel, padding="same", norm=None, activation="relu", strides=1, name=None):
-    """Convolution with bias, then batch normalisation if `norm` is "batch", then activation."""
-    inputs = x.shape[-1] * kernel ** (len(x.shape) - 2)
+    """Convolution with bias, then batch normalisation if `norm` is "batch", then activation.
+
+    kernel: its side, or one an axis.
+    """
+    sides = kernel if isinstance(kernel, tuple) else (kernel,) * (len(x.shape) - 2)
+    inputs = x.shape[-1] * math.prod(sides)
     x = by_rank("Conv{}D", x)(
         channels,
         kernel,

@@ -10,6 +10,9 @@ The released networks, as calls (weights, trained in 21 classes; each number is 
     fcn(stride=32, backbone="alexnet")   FCN-AlexNet                                56,954,261
 and of the paper's table 1
     fcn(stride=32, backbone="googlenet") FCN-GoogLeNet                               5,995,077
+The rivals of `fcrn`, with its head (in 2 classes; tested):
+    fcn(padding="same", upsampling="grouped")                                      134,270,854
+    fcn(padding="same", upsampling="grouped", backbone="googlenet")                  5,978,806
 
 Training in stages: train fcn(stride=32), hand its weights on to fcn(stride=16) by
 `models.hand_on`, train that at a hundredth of the rate, and so on to stride 8.
@@ -20,6 +23,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from medseg_tf.errors import ConfigError
 from medseg_tf.layers import BilinearUpsampling, CropLike, LocalResponseNormalization
 from medseg_tf.models import blocks
 from medseg_tf.models.alexnet import conv as alexnet_conv
@@ -28,6 +32,13 @@ from medseg_tf.models.measure import CONVOLUTIONS, POOLINGS, through
 from medseg_tf.models.vgg16 import trunk as vgg16_trunk
 
 STRIDES = (32, 16, 8)
+# How the kernels learn: those between two maps of scores, and the last one.
+UPSAMPLING = {
+    "fixed": (False, False),
+    "between": (True, False),
+    "learned": (True, True),
+    "grouped": ("grouped", "grouped"),
+}
 BORDER = 100  # zeros around the image in the released networks
 # Channels of the first convolution as published, and the layers that were dense: name and side.
 BACKBONES = {
@@ -66,7 +77,8 @@ def fcn(
         stride: pixels between two scores of the finest map that is used: 32, 16 or 8.
         backbone: "vgg16", "alexnet" (the released one, CaffeNet: pooling before normalisation) or
             "googlenet" (no dense layer but the last, which the scores replace). Strides 16 and 8
-            are published for VGG-16 alone; the others take the pooled maps of these strides.
+            are published for VGG-16 alone, from its pooled maps; AlexNet takes the same ones,
+            GoogLeNet the last blocks of these strides, 4e and 3b.
         width: channels of the first convolution; all others keep their published proportion to
             it. None is the published number (64; alexnet 96), 8 makes a network for a desktop.
         padding: 100 puts so many zeros around the image, as the released networks do, whereby
@@ -74,7 +86,8 @@ def fcn(
             sizes that are multiples of 32. Where the maps lie is derived, see `place`, and crops
             bring them together in either case.
         upsampling: "fixed" to bilinear, "learned" starts there, or "between": the paper's, all
-            learned but the last.
+            learned but the last. "grouped", for "same" padding, is that of FCRN: learned, one
+            kernel a class, twice as wide as the factor and without crops.
         fuse: "sum" adds the scores; "concat" lays them side by side for a 1 x 1 convolution, which
             starts as their sum.
         skip_scale: the finer scores are multiplied by it, those of stride 8 by its square; 0.01 in
@@ -89,17 +102,17 @@ def fcn(
     blocks.check_choice("fcn: backbone", backbone, tuple(BACKBONES))
     blocks.check_choice("fcn: padding", padding, (BORDER, "same"))
     blocks.check_choice("fcn: fuse", fuse, ("sum", "concat"))
-    blocks.check_choice("fcn: upsampling", upsampling, ("fixed", "learned", "between"))
+    blocks.check_choice("fcn: upsampling", upsampling, tuple(UPSAMPLING))
     check_sizes(input_shape, padding)
+    if upsampling == "grouped" and padding != "same":
+        raise ConfigError(
+            f"fcn: upsampling 'grouped' crops nothing, and maps of padding {padding} need crops; "
+            "choose padding='same'."
+        )
     image = keras.Input(input_shape, name="image")
-    *finer, last = place(image, trunk(image, backbone, width, padding, dropout))
-
-    scores = score(last, classes)
-    for number, fine in enumerate(finer[::-1][: STRIDES.index(stride)], start=1):
-        up, skip = align(scores, score(fine, classes, skip_scale**number), upsampling != "fixed")
-        scores = Map(join(up.tensor, skip.tensor, fuse, f"{fuse}_{up.step}"), up.step, up.start)
-    full, _ = align(scores, Map(image, 1, 0), upsampling == "learned")
-    outputs = keras.layers.Activation(activation, dtype="float32", name="output")(full.tensor)
+    maps = place(image, trunk(image, backbone, width, padding, dropout))
+    kept = maps[-1 - STRIDES.index(stride) :]
+    outputs = head(image, kept, classes, upsampling, fuse, skip_scale, activation)
     return keras.Model(image, outputs, name=name)
 
 
@@ -113,7 +126,7 @@ class Map:
 
 
 def trunk(image, backbone, width, padding, dropout):
-    """Return the pooled maps of strides 8 and 16, and the last map, of stride 32."""
+    """Return the maps of strides 8 and 16 that are scored, and the last map, of stride 32."""
     published, once_dense = BACKBONES[backbone]
     width, x, first = width or published, image, "same"
     if padding != "same":
@@ -124,7 +137,7 @@ def trunk(image, backbone, width, padding, dropout):
         eight, sixteen, x = caffenet_trunk(x, width, first)
     else:
         maps = googlenet_trunk(x, width, first)
-        eight, sixteen, x = maps["pool2"], maps["pool3"], maps["5b"]
+        eight, sixteen, x = maps["3b"], maps["4e"], maps["5b"]
     for name, side in once_dense.items():
         if padding == "same" and side > 1:
             # An even kernel has no middle: more zeros in front, so that the crops can repair it.
@@ -185,6 +198,21 @@ def place(image, tensors):
     ]
 
 
+def head(image, maps, classes, upsampling, fuse="sum", skip_scale=1, activation="softmax"):
+    """Score `maps`, finest first, and bring the scores together on the image's own pixels.
+
+    Returns: (batch, *spatial, classes), float32. Arguments as in `fcn`.
+    """
+    between, at_last = UPSAMPLING[upsampling]
+    *finer, last = maps
+    scores = score(last, classes)
+    for number, fine in enumerate(finer[::-1], start=1):
+        up, skip = align(scores, score(fine, classes, skip_scale**number), between)
+        scores = Map(join(up.tensor, skip.tensor, fuse, f"{fuse}_{up.step}"), up.step, up.start)
+    full, _ = align(scores, Map(image, 1, 0), at_last)
+    return keras.layers.Activation(activation, dtype="float32", name="output")(full.tensor)
+
+
 def score(seen, classes, scale=1):
     """Score the classes at each position of a Map by a 1 x 1 convolution that starts at 0."""
     conv = blocks.by_rank("Conv{}D", seen.tensor)
@@ -198,11 +226,16 @@ def score(seen, classes, scale=1):
 def align(coarse, fine, learned):
     """Enlarge `coarse` to the step of `fine` and crop one of them, so that their positions agree.
 
+    "grouped" crops nothing: it counts on sizes that agree, and leaves the places to the kernel.
     Returns: two Maps of one size and place, `coarse` first.
     """
     factor, name = coarse.step // fine.step, f"up_{coarse.step}_to_{fine.step}"
+    settings = {"learned": learned, "dtype": "float32"}
+    if learned == "grouped":
+        up = BilinearUpsampling(factor, **settings, name=name)(coarse.tensor)
+        return Map(up, fine.step, fine.start), fine
     kernel, shift = meeting(coarse, fine)
-    settings = {"learned": learned, "kernel": kernel, "padding": "valid", "dtype": "float32"}
+    settings |= {"kernel": kernel, "padding": "valid"}
     up = BilinearUpsampling(factor, **settings, name=name)(coarse.tensor)
     crop = CropLike(abs(shift), dtype="float32", name=f"crop_{name}")
     if shift > 0:

@@ -16,6 +16,9 @@ from medseg_tf.layers import (
     CropLike,
     DilatedPooling,
     LocalResponseNormalization,
+    MaxPoolingWithIndices,
+    MaxUnpooling,
+    PadChannels,
 )
 
 CONVOLUTIONS = (layers.Conv2D, layers.Conv3D)
@@ -45,6 +48,7 @@ POINTWISE = (
     layers.Dense,
     layers.Dropout,
     layers.ELU,
+    layers.GaussianNoise,
     layers.Identity,
     layers.LeakyReLU,
     layers.Maximum,
@@ -56,7 +60,9 @@ POINTWISE = (
     layers.SpatialDropout2D,
     layers.SpatialDropout3D,
     layers.Subtract,
+    layers.UnitNormalization,
     LocalResponseNormalization,
+    PadChannels,
 )
 NOTHING = 2**40  # as lowest position and as minus the highest: sees no input
 
@@ -121,6 +127,10 @@ def sight(layer, seen, axis):
         return slide(seen, layer.pool_size[axis], layer.strides[axis], 1, layer.padding)
     if isinstance(layer, DilatedPooling):
         return slide(seen, layer.pool_size[axis], 1, layer.dilation_rate[axis], "valid")
+    if isinstance(layer, MaxPoolingWithIndices):  # maxima and their places see the same
+        return (slide(seen, layer.pool_size, layer.pool_size, 1, "valid"),) * 2
+    if isinstance(layer, MaxUnpooling):  # of the maxima: of the map to fill it takes the size alone
+        return enlarge(seen, layer.pool_size, "nearest")
     if isinstance(layer, CropLike):
         x, other = seen
         return x[:, layer.offset : layer.offset + other.shape[1]]
@@ -212,13 +222,51 @@ def macs(model, size=None):
         ConfigError: sizes are open and `size` is missing.
         ModelError: a layer with weights whose cost is not known here.
     """
+    costs = []
+    send_shapes("macs", model, size, lambda *passed: costs.append(cost(*passed)))
+    return sum(costs)
+
+
+def map_memory(model, size=None):
+    """Return the bytes that the maps of one image take in training, forward and backward.
+
+    Each layer's output counts twice, as numbers of 4 bytes. Arguments and errors as for `macs`.
+    """
+    shape = (*(size or model.input_shape[1:-1]), model.input_shape[-1])
+    counts = []
+
+    def visit(_, __, output):
+        counts.extend(math.prod(one.shape[1:]) for one in keras.tree.flatten(output))
+
+    send_shapes("map_memory", model, size, visit)
+    return 2 * 4 * (math.prod(shape) + sum(counts))
+
+
+def training_memory(model, batch, size=None):
+    """Return about how many bytes training takes: an estimate from shapes, made before it starts.
+
+    It has the maps of a batch, forward and backward, and of each weight the number, its gradient
+    and the two averages that Adam keeps. The framework itself, its scratch memory and the data come
+    on top; half precision and maps that are given back early take off.
+
+    Args:
+        model: functional keras.Model.
+        batch: images a batch.
+        size: as in `macs`.
+
+    Raises: as `macs`.
+    """
+    return batch * map_memory(model, size) + 4 * 4 * model.count_params()
+
+
+def send_shapes(where, model, size, visit):
+    """Send the shape of one image through a model: visit(layer, inputs, output) at each layer."""
     shape = (1, *(size or model.input_shape[1:-1]), model.input_shape[-1])
     if None in shape:
         raise ConfigError(
-            f"macs: {model.name} leaves sizes open {model.input_shape[1:-1]}; say for which image, "
-            "e.g. size=(256, 256)."
+            f"{where}: {model.name} leaves sizes open {model.input_shape[1:-1]}; say for which "
+            "image, e.g. size=(256, 256)."
         )
-    costs = []
 
     def look(layer):
         if isinstance(layer, keras.Model):
@@ -226,13 +274,12 @@ def macs(model, size=None):
 
         def shapes(*args, **kwargs):
             output = layer.compute_output_spec(*args, **kwargs)
-            costs.append(cost(layer, args[0], output))
+            visit(layer, args[0], output)
             return output
 
         return shapes
 
     through(model, [keras.KerasTensor(shape)], look)
-    return sum(costs)
 
 
 def cost(layer, inputs, output):

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import keras
 
+from medseg_tf import losses, models
 from medseg_tf.errors import ConfigError, ModelError
 from medseg_tf.progress import progress
 from medseg_tf.training import run_folder
 from medseg_tf.training.steps import Batches, Pace, Stopwatch
 
 RATE = 1e-3
+MUCH = 1e9  # bytes
 EPOCH_END = 0.1  # seconds that Keras takes between two epochs, of 4 steps or of 4000
 
 
@@ -31,12 +33,16 @@ def fit(
 
     Layers draw their first weights and the seeds of their dropout when they are built: for a
     repeatable run call keras.utils.set_random_seed before building the model. Data order and
-    augmentation come from the seed of `patches`.
+    augmentation come from the seed of `patches`. Where training takes more than a gigabyte of
+    memory, the estimate of models.training_memory is printed first.
 
     Args:
-        model: keras.Model; compiled here.
+        model: keras.Model; compiled here. Of several outputs (models.deeply_supervised) the first
+            is the one that counts: the others learn the same labels, the sum of their losses times
+            losses.auxiliary_weight is added to the first one's, and validation leaves them out.
         patches: data.Patches to learn from.
-        loss: a keras.losses.Loss, a function or a name; weight maps of `patches` weigh it.
+        loss: a keras.losses.Loss, a function or a name; weight maps of `patches` weigh it (of
+            networks with one output).
         optimizer: keras Optimizer, or a function of the number of steps that returns one. None is
             AdamW with rate learning_rate * (1 - step / steps) ** .9.
         validation: data.Patches to score each epoch by (the same patches every time), or None.
@@ -61,6 +67,7 @@ def fit(
     """
     started = time.monotonic()
     check(model, patches, optimizer, validation, epochs, minutes, learning_rate)
+    announce(model, patches)
     folder = folder and Path(folder)
     run = {}
     if folder:
@@ -82,7 +89,7 @@ def fit(
     if traced:
         prepare(model, optimizer(1000) if makes else optimizer, loss)
         plan = plan_steps(model, patches, validation, 60 * minutes, started, again)
-    total = plan["epochs"] * plan["steps"]
+    total, outputs = plan["epochs"] * plan["steps"], len(model.outputs)
     horizon.assign(total)
     if again or not traced:
         prepare(model, optimizer(total) if makes else optimizer, loss)
@@ -90,11 +97,12 @@ def fit(
         run = run_folder.start(folder, asked, plan)
 
     keep = run_folder.Keep(model, folder)
-    batches, done = Batches(patches, plan["steps"]), len(keep.history.get("loss", ()))
+    batches = Batches(patches, plan["steps"], outputs, total)
+    done = len(keep.history.get("loss", ()))
     with progress(total=total, initial=done * plan["steps"], desc=model.name) as bar:
         model.fit(
             batches,
-            validation_data=validation and Batches(validation, len(validation)),
+            validation_data=validation and Batches(validation, len(validation), outputs),
             epochs=plan["epochs"],
             initial_epoch=done,
             shuffle=False,
@@ -107,6 +115,14 @@ def fit(
     return keep.history
 
 
+def announce(model, patches):
+    """Print what memory training takes where it is much: who has less wants to know it now."""
+    need = models.training_memory(model, patches.batch, patches.size)
+    if need > MUCH:
+        shape = " x ".join(map(str, (patches.batch, *patches.size, patches.channels)))
+        print(f"{model.name}: batches of {shape} take about {need / 1e9:.3g} GB of memory")
+
+
 def adamw(horizon, first):
     """The default optimizer for a run of `horizon` steps."""
     rate = keras.optimizers.schedules.PolynomialDecay(first, horizon, 0.0, power=0.9)
@@ -115,7 +131,12 @@ def adamw(horizon, first):
 
 def prepare(model, optimizer, loss):
     """Compile, and make the optimizer's variables now: the first tracing is much shorter then."""
-    model.compile(optimizer=optimizer, loss=loss)
+    several = len(model.outputs) > 1
+    model.compile(optimizer=optimizer, loss=losses.OutputLoss(loss) if several else loss)
+    if several:  # makes the variables of each output's mean loss: else the step is traced twice
+        blank = [keras.ops.zeros([1] * (len(o.shape) - 1) + [o.shape[-1]]) for o in model.outputs]
+        weights = [keras.ops.zeros(1)] * len(blank)
+        model.compute_loss(y=[one[..., 0] for one in blank], y_pred=blank, sample_weight=weights)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
@@ -123,9 +144,10 @@ def prepare(model, optimizer, loss):
 def plan_steps(model, patches, validation, seconds, started, traced_again):
     """Time a few steps, undo them, and divide the time that is left into epochs and steps."""
     before, watch = run_folder.state(model), Stopwatch(min(max(0.03 * seconds, 0.5), 5))
+    outputs, many = len(model.outputs), 10**6
     model.fit(
-        Batches(patches, 10**6),
-        validation_data=validation and Batches(validation, min(len(validation), 4)),
+        Batches(patches, many, outputs, many),
+        validation_data=validation and Batches(validation, min(len(validation), 4), outputs),
         shuffle=False,
         verbose=0,
         callbacks=[watch],
@@ -194,9 +216,16 @@ def check_shapes(model, patches):
             f"model {model.name!r} takes images of shape {model.input_shape[1:]}, the patches are "
             f"{image[1:]}. Change the model's input_shape, or the size of the patches."
         )
-    made, wanted = model.compute_output_shape(image)[1:], (*patches.output, patches.classes)
-    if made != wanted:
-        raise ModelError(
-            f"model {model.name!r} makes {made} of a patch of size {patches.size}; the labels need "
-            f"{wanted} (*output, classes). Pass output={made[:-1]} to Patches, or change classes."
+    made, wanted = model.compute_output_shape(image), (*patches.output, patches.classes)
+    for _, *shape in made if len(model.outputs) > 1 else [made]:
+        if tuple(shape) != wanted:
+            raise ModelError(
+                f"model {model.name!r} makes {tuple(shape)} of a patch of size {patches.size}; the "
+                f"labels need {wanted} (*output, classes). Pass output={tuple(shape[:-1])} to "
+                "Patches, or change classes."
+            )
+    if len(model.outputs) > 1 and patches.weights is not None:
+        raise ConfigError(
+            f"fit: {model.name!r} has {len(model.outputs)} outputs, whose losses take no weight "
+            "map. Leave weights out of the patches, or train the network with its first output."
         )

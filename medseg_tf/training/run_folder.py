@@ -67,6 +67,8 @@ def describe(model, patches, loss, optimizer, validation):
         "validation": validation and validation.config,
         "precision": keras.config.dtype_policy().name,
     }
+    if len(model.outputs) > 1:  # shares its recipe with the network that has only the first
+        described["outputs"] = len(model.outputs)
     return json.loads(json.dumps(described, default=str))
 
 

@@ -6,6 +6,7 @@ import time
 import keras
 import numpy as np
 
+from medseg_tf import losses
 from medseg_tf.errors import ModelError
 
 
@@ -13,18 +14,29 @@ class Batches(keras.utils.PyDataset):
     """The first `steps` batches of the epoch that `epoch` names.
 
     Keras' own count of epochs is no help: it ends one before the first, and one a validation.
+
+    For a network of several `outputs` each gets the labels, and with them the weight of its loss:
+    1 for the first, losses.auxiliary_weight for the others, which falls over `total` steps; 0
+    without `total`, in validation. So the weight depends on epoch and index alone.
     """
 
-    def __init__(self, patches, steps):
+    def __init__(self, patches, steps, outputs=1, total=None):
         super().__init__()
         self.patches, self.steps, self.epoch = patches, steps, 0
+        self.outputs, self.total = outputs, total
 
     def __len__(self):
         return self.steps
 
     def __getitem__(self, index):
         self.patches.epoch = self.epoch
-        return self.patches[index]
+        batch = self.patches[index]
+        return batch if self.outputs == 1 else self.share(*batch, self.epoch * self.steps + index)
+
+    def share(self, x, y, step):
+        other = losses.auxiliary_weight(step, self.total) if self.total else 0.0
+        weights = [1.0] + [other] * (self.outputs - 1)
+        return x, (y,) * self.outputs, tuple(np.full(len(x), w, "float32") for w in weights)
 
 
 class Pace(keras.callbacks.Callback):

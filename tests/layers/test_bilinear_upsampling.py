@@ -69,6 +69,18 @@ def test_a_learned_layer_starts_bilinear_and_trains_all_of_its_kernel():
     assert np.all(np.asarray(layer.kernel) != before)
 
 
+@pytest.mark.parametrize("rank", [2, 3])
+def test_a_grouped_layer_starts_bilinear_and_keeps_channels_apart_while_it_learns(rank):
+    x = numbers(1, *(3, 4, 2)[:rank], 2)
+    layer = BilinearUpsampling(2, learned="grouped")
+    assert np.allclose(layer(x), BilinearUpsampling(2)(x))
+    assert [tuple(weight.shape) for weight in layer.trainable_weights] == [(4,) * rank + (2,)]
+    layer.kernel.assign(numbers(*layer.kernel.shape))
+    moved = x + [1, 0]
+    first, second = np.moveaxis(np.asarray(layer(moved)) - np.asarray(layer(x)), -1, 0)
+    assert np.any(first) and not np.any(second)
+
+
 def test_a_saved_model_returns_the_same(tmp_path):
     image, small = keras.Input((None, None, 3)), keras.Input((None, None, 3))
     up = BilinearUpsampling(3, learned=True, kernel=6, padding="valid")(small)
@@ -115,6 +127,7 @@ def test_the_kernel_has_the_rank_of_the_map():
         ({"factor": 0}, "factor 0"),
         ({"factor": 4, "kernel": 6}, "kernel 6; .* interpolates"),
         ({"factor": 2, "padding": "mirror"}, "padding is 'mirror'"),
+        ({"factor": 2, "learned": "all"}, "learned 'all'; .* 'grouped'"),
     ],
 )
 def test_what_would_not_interpolate_is_refused(arguments, message):

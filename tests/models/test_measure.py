@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from medseg_tf.errors import ConfigError, ModelError
-from medseg_tf.models import macs, receptive_field, unet
+from medseg_tf.models import macs, receptive_field, training_memory, unet
 
 
 def model_of(*stack, shape=(64, 64, 1)):
@@ -157,3 +157,18 @@ def test_macs_of_open_sizes_need_a_size():
 def test_macs_of_a_layer_it_cannot_count_are_an_error():
     with pytest.raises(ModelError, match="DepthwiseConv2D"):
         macs(model_of(layers.DepthwiseConv2D(3)))
+
+
+def test_the_memory_of_training_by_hand():
+    model = model_of(layers.Conv2D(3, 3), layers.MaxPooling2D(2), shape=(10, 8, 2))
+    maps = 10 * 8 * 2 + 8 * 6 * 3 + 4 * 3 * 3  # numbers of the image and of what each layer makes
+    weights = 3 * 3 * 2 * 3 + 3
+    # Maps: value and gradient. Weights: number, gradient, two averages of Adam. Each 4 bytes.
+    assert training_memory(model, batch=5) == 5 * 2 * 4 * maps + 4 * 4 * weights
+
+
+def test_the_memory_of_open_sizes_needs_a_size():
+    model = model_of(layers.Conv2D(1, 1), shape=(None, None, 1))
+    assert training_memory(model, 1, size=(3, 4)) == 2 * 4 * 2 * 12 + 4 * 4 * 2
+    with pytest.raises(ConfigError, match="size="):
+        training_memory(model, 1)

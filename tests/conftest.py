@@ -3,8 +3,10 @@
 import importlib.metadata
 import os
 import platform
+import sys
 
 import hypothesis
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["MPLBACKEND"] = "Agg"
@@ -12,6 +14,14 @@ os.environ["MPLBACKEND"] = "Agg"
 # Examples are the same in each run, and a busy machine is no failure.
 hypothesis.settings.register_profile("medseg", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("medseg")
+
+
+@pytest.fixture(autouse=True)
+def float32_again():
+    """A training sets the precision that fits the processor; the next test starts in float32."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].config.set_dtype_policy("float32")
 
 
 def pytest_report_header(config):

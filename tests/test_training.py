@@ -46,8 +46,7 @@ def device(monkeypatch):
         monkeypatch.setattr(precision, "gpu_capability", lambda: gpu)
         monkeypatch.setattr(precision, "cpu_flags", lambda: set(flags))
 
-    yield pretend
-    keras.config.set_dtype_policy("float32")
+    return pretend
 
 
 @pytest.mark.parametrize(

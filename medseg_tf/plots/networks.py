@@ -79,7 +79,9 @@ def show_network(model, size=256, title=None, axes=None):
             axes.text(box.x - 0.08, box.middle, sides(box.size), **place)
         elif following is None or following.level != box.level:
             down = following is not None and following.level > box.level
-            x = box.center - 0.06 if down else box.x  # beside the arrows, down and up
+            # Beside the arrows: one that leads down from here, one that leads up to here.
+            left = box.center + 0.06 if box.kind == "up" else box.x
+            x = box.center - 0.06 if down else left
             place = {"ha": "right" if down else "left", "va": "top", "fontsize": 8, "color": INK}
             axes.text(x, box.y - 0.08, sides(box.size), **place)
     kinds = [kind for kind in NAMES if any(box.kind == kind for box in boxes)]

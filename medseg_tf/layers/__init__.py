@@ -6,6 +6,7 @@ from .dilated_pooling import DilatedPooling
 from .local_response import LocalResponseNormalization
 from .max_unpooling import MaxPoolingWithIndices, MaxUnpooling
 from .pad_channels import PadChannels
+from .sparsity_penalty import SparsityPenalty
 
 __all__ = [
     "BatchNormalization",
@@ -16,4 +17,5 @@ __all__ = [
     "MaxPoolingWithIndices",
     "MaxUnpooling",
     "PadChannels",
+    "SparsityPenalty",
 ]

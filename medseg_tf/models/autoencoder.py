@@ -18,7 +18,7 @@ model, on x as input and target, or layer by layer with `methods.greedy`.
 import keras
 
 from medseg_tf.errors import ConfigError
-from medseg_tf.layers import MaxPoolingWithIndices, MaxUnpooling
+from medseg_tf.layers import MaxPoolingWithIndices, MaxUnpooling, SparsityPenalty
 from medseg_tf.models import blocks
 
 
@@ -66,25 +66,25 @@ def autoencoder(
     if noise:
         x = keras.layers.GaussianNoise(noise, name="noise")(x)
 
-    def layer(x, channels, activation, title, penalty=0.0):
+    def layer(x, channels, activation, title):
         options = dict(activation=activation, use_bias=bias, name=title)
-        if penalty:
-            options["activity_regularizer"] = keras.regularizers.L1(penalty)
         if dense:
             return keras.layers.Dense(channels, **options)(x)
         return blocks.by_rank("Conv{}D", x)(channels, kernel, padding="same", **options)(x)
 
     switches = []
     for level, channels in enumerate(widths, start=1):
-        penalty = sparsity if level == len(widths) else 0.0
-        x = layer(x, channels, hidden, f"encode{level}", penalty)
+        x = layer(x, channels, hidden, f"encode{level}")
         if not dense and up == "unpool":
             before = x
             x, where = MaxPoolingWithIndices(name=f"pool{level}")(before)
             switches.append((where, before))
         elif not dense:
             x = blocks.max_pool(x, name=f"pool{level}")
-    x = keras.layers.Identity(name="code")(x)
+    hand_on = (
+        SparsityPenalty(sparsity, name="code") if sparsity else keras.layers.Identity(name="code")
+    )
+    x = hand_on(x)
 
     mirror = (input_shape[-1], *widths[:-1])
     for level in reversed(range(1, len(widths) + 1)):

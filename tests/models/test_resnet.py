@@ -74,7 +74,8 @@ def test_option_a_takes_every_second_position_and_appends_zeros(kind, wide, size
 def test_which_shortcuts_are_projections(option, same, changed):
     for channels, strides, projections in [(4, 1, same), (8, 1, changed), (8, 2, changed)]:
         inputs = keras.Input((6, 6, 4))
-        model = keras.Model(inputs, shortcut(inputs, channels, strides, option, "s"))
+        outputs = keras.layers.Identity()(shortcut(inputs, channels, strides, option, "s"))
+        model = keras.Model(inputs, outputs)
         assert model.output_shape == (None, 6 // strides, 6 // strides, channels)
         assert sum(hasattr(layer, "kernel") for layer in model.layers) == projections
 

@@ -30,7 +30,8 @@ def check_shortcut(shortcut):
             found = f"{tuple(x.shape[1:])}, right is {wanted}"
             hint = "the addition needs the shape of the block's output: strides halve the map"
             return f"Not yet ({name}): it gives {found}. Hint: {hint}."
-        model = keras.Model(inputs, x)
+        # Identity: a model whose output is its input is none in older Keras.
+        model = keras.Model(inputs, keras.layers.Identity()(x))
         if model.count_params() != numbers:
             found = f"{model.count_params()} numbers in weights, right is {numbers}"
             hint = count_hint(option, model.count_params(), given, channels, numbers)

@@ -15,7 +15,7 @@ import numpy as np
 from medseg_tf import data, inference, losses, methods, metrics, models, training
 
 SETS = ("ISBI2012-EM", "VNC-ssTEM")
-MINUTES = 3
+MINUTES = 1.5
 WINDOW = {"input_shape": (49, 49, 1), "maps": (24, 24, 24), "kernels": (4, 4, 3), "dense": (48,)}
 SAME = {"input_shape": (None, None, 1), "classes": 2, "width": 16, "padding": "same", "dropout": 0}
 ARMS = {  # builder, its arguments, side of a patch, side of its label, batch

@@ -14,7 +14,7 @@ from medseg_tf.data.resample import resize
 
 SET = "PH2"
 # Columns that the networks see of each picture, minutes an arm, rows and columns of a patch.
-COLUMNS, MINUTES, SIZE, WIDTH, PARTS = 192, 4, (160, 192), 16, 5
+COLUMNS, MINUTES, SIZE, WIDTH, PARTS = 192, 1.5, (160, 192), 16, 5
 ARMS = {
     "FCN-32s": {"stride": 32},
     "FCN-16s": {"stride": 16},

@@ -18,7 +18,7 @@ from medseg_tf.table import Table
 
 # Options of the reader, sides of a patch, patches a batch, and how long a network learns.
 SETS = {
-    "IBSR18": ({}, (48, 32, 48), 2, {"minutes": 1.5}),
+    "IBSR18": ({}, (48, 32, 48), 2, {"minutes": 1}),
     "BRATS2013_2D": ({"relabel": {5: 4, 6: 4, 7: 4}}, (128, 128), 4, {"epochs": 2}),
 }
 ALL = (1, 2, 3, 4)

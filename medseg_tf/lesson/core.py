@@ -128,11 +128,18 @@ def _fills(key):
 
 
 def exercise(checker, *answer):
-    """Print the checker's one line on `answer`; a blank or a failing answer stops nothing."""
+    """Print the checker's one line on `answer`; a blank or a failing answer stops nothing.
+
+    Checkers compare numbers closely, so layers made meanwhile are float32 whatever the precision.
+    """
     if any(item is None or item is ... for item in answer):
         print("Still to do: put your answer in the place of the three dots.")
         return
+    keras = sys.modules.get("keras")
+    precision = keras and keras.config.dtype_policy()
     try:
+        if keras:
+            keras.config.set_dtype_policy("float32")
         print(checker(*answer))
     except Exception as error:  # the learner's code may raise anything, and Run All goes on
         line = traceback.extract_tb(error.__traceback__)[-1]
@@ -140,6 +147,9 @@ def exercise(checker, *answer):
             f"Not yet: your answer stopped with {type(error).__name__}: {error} "
             f"(at: {line.line or f'line {line.lineno}'})."
         )
+    finally:
+        if keras:
+            keras.config.set_dtype_policy(precision)
 
 
 def source(thing):

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -116,6 +117,14 @@ def test_smoke_runs_and_committed_notebooks_use_no_real_set(monkeypatch, name, v
 
 def check_double(double):
     return "Yes." if double(2) == 4 else "Not yet."
+
+
+def test_an_exercise_is_checked_in_float32_whatever_the_lesson_computes_in(capsys):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    lesson.exercise(lambda answer: keras.config.dtype_policy().name, 1)
+    lesson.exercise(lambda answer: answer[1], (1,))
+    assert "float32" in capsys.readouterr().out
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
 
 
 def test_an_exercise_prints_its_checkers_line(capsys):

@@ -10,9 +10,11 @@ from medseg_tf.errors import ConfigError, LabelError
 from medseg_tf.losses import (
     DiceCrossEntropy,
     OutputLoss,
+    SensitivitySpecificity,
     SoftDice,
     WeightedCrossEntropy,
     auxiliary_weight,
+    sparsity,
 )
 
 LABEL = np.array([[[0, 1], [1, 1]]])  # one image of 2 x 2
@@ -167,6 +169,7 @@ def test_a_prediction_of_one_class_is_an_error():
         WeightedCrossEntropy(class_weights=[1, 2]),
         SoftDice(smooth=2, squared=True),
         DiceCrossEntropy(smooth=2, squared=True, dice=0.5),
+        SensitivitySpecificity(r=0.3),
     ],
 )
 def test_a_loss_is_rebuilt_from_its_config(loss):
@@ -238,3 +241,57 @@ def test_auxiliary_outputs_fade_on_a_straight_line_and_stay_at_a_thousandth():
     assert weights == pytest.approx(
         [1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8, 1e-3, 1e-3]
     )
+
+
+@RANKS
+def test_sensitivity_and_specificity_are_two_means_weighed_against_each_other(rank):
+    label, probabilities = example(rank)
+    # Lesion pixels miss by 3/4, 1/2 and 0, the other one by 1/2.
+    lesion, rest = (0.75**2 + 0.5**2) / 3, 0.5**2
+    for r in (0, 0.2, 1):
+        loss = float(SensitivitySpecificity(r)(label, probabilities))
+        assert loss == pytest.approx(r * lesion + (1 - r) * rest, rel=1e-5)
+
+
+def test_its_means_run_over_the_whole_batch_and_an_absent_part_costs_nothing():
+    label = np.array([[[1, 1, 1, 0]], [[0, 0, 0, 0]]])
+    guess = two_classes([[[1.0, 0.0, 0.0, 0.0]], [[0.5, 0.5, 0.0, 0.0]]])
+    loss = float(SensitivitySpecificity(0.5)(label, guess))
+    assert loss == pytest.approx(0.5 * 2 / 3 + 0.5 * 2 * 0.25 / 5, rel=1e-5)
+    assert float(SensitivitySpecificity(0.5)(0 * label, two_classes(0 * label))) == 0
+    every = two_classes(np.ones(label.shape))
+    assert float(SensitivitySpecificity(0.5)(np.ones(label.shape), every)) == 0
+
+
+def test_its_foreground_is_every_class_but_the_background():
+    label = np.array([[[0, 1, 2]]])
+    guess = np.array([[[[0.7, 0.2, 0.1], [0.4, 0.1, 0.5], [0.0, 1.0, 0.0]]]], "float32")
+    right = 0.5 * 0.4**2 / 2 + 0.5 * 0.3**2
+    assert float(SensitivitySpecificity(0.5)(label, guess)) == pytest.approx(right, rel=1e-5)
+
+
+def test_its_weight_map_multiplies_each_pixel_s_part():
+    label, probabilities = example(2)
+    weight = np.array([[[0, 2], [1, 1]]])
+    loss = float(SensitivitySpecificity(0.5)(label, probabilities, weight))
+    assert loss == pytest.approx(0.5 * (2 * 0.75**2 + 0.5**2) / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("r", [-0.1, 1.5])
+def test_its_r_is_a_share(r):
+    with pytest.raises(ConfigError, match="a share from 0 to 1"):
+        SensitivitySpecificity(r)
+
+
+def test_sparsity_averages_maps_over_space_before_it_squares():
+    rng = np.random.default_rng(0)
+    rows = rng.random((5, 4)).astype("float32")
+    uneven = rng.random((1, 3, 3, 1)).astype("float32")
+    maps = rows[:, None, None] * uneven / uneven.mean()
+    assert float(sparsity(maps)) == pytest.approx(float(sparsity(rows)), rel=1e-5)
+
+
+def test_silent_units_and_samples_cost_nothing_and_loud_ones_are_pulled_down():
+    assert float(sparsity(np.full((6, 4), 0.05, "float32"), target=0.05)) == 0
+    quiet, loud = (float(sparsity(np.full((6, 4), a, "float32"))) for a in (0.1, 0.3))
+    assert quiet == pytest.approx(2 * 0.05**2, rel=1e-4) and loud == pytest.approx(2 * 0.25**2)

@@ -52,7 +52,8 @@ def greedy(model, x, epochs=15, together=15, batch=64, learning_rate=1e-3, seed=
         history["layers"].append(learn(one, codes, epochs, batch, learning_rate, rng))
         carry(model, one, level, back=True)
         code = keras.Model(one.input, one.get_layer("code").output)
-        codes = code.predict(codes, batch_size=256, verbose=0)
+        parts = np.array_split(codes, -(-len(codes) // 256))
+        codes = np.concatenate([keras.ops.convert_to_numpy(code(part)) for part in parts])
     history["together"] = learn(model, x, together, batch, learning_rate, rng)
     return history
 

@@ -13,6 +13,7 @@ from keras import ops
 from scipy import sparse
 
 from medseg_tf.errors import ConfigError
+from medseg_tf.progress import progress
 
 NEAR_THE_END = 4  # times the clusters asked for: from there on small clusters are absorbed
 
@@ -210,14 +211,17 @@ def jule(
     model.compile(optimizer, triplet_loss)
     rng = np.random.default_rng(seed)
     history = {"labels": [], "loss": []}
-    for count in counts:
-        if count < labels.max() + 1:
-            features = model.predict(samples, batch_size=256, verbose=0)
-            labels = agglomerate(features, labels, count, neighbours, rivals, rivalry, absorb)
-        history["labels"].append(labels)
-        for _ in range(epochs):
-            loss = epoch(model, samples, labels, min(batch, len(samples)), learning_rate, rng)
-            history["loss"].append(loss)
+    with progress(total=len(counts) * epochs, desc="JULE") as bar:
+        for count in counts:
+            if count < labels.max() + 1:
+                features = model.predict(samples, batch_size=256, verbose=0)
+                labels = agglomerate(features, labels, count, neighbours, rivals, rivalry, absorb)
+            history["labels"].append(labels)
+            for _ in range(epochs):
+                loss = epoch(model, samples, labels, min(batch, len(samples)), learning_rate, rng)
+                history["loss"].append(loss)
+                bar.set_postfix_str(f"{count} clusters, loss {loss:.4f}", refresh=False)
+                bar.update()
     return history
 
 

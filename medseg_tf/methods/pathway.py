@@ -139,7 +139,7 @@ def find_parts(learned, image, describe, reach=7, steps=12):
             for model, owner in zip(models, owners, strict=True)
         ]
     owner = np.arange(len(models[0].mean)) * len(classifiers) // len(models[0].mean)
-    found = search_shape(models[0], scored(owner), reach=reach, steps=steps)
+    found = search_shape(models[0], scored(owner), reach=reach, steps=steps, lines=len(classifiers))
     return [found[owner == part] for part in range(len(classifiers))]
 
 

@@ -74,27 +74,29 @@ def plausible(model, shape, limit=3.0):
     return model.mean + (model.modes @ modes).reshape(shape.shape)
 
 
-def search_shape(model, score, start=None, reach=7, steps=12, pull=0.6):
+def search_shape(model, score, start=None, reach=7, steps=12, pull=0.6, lines=1):
     """Move landmarks to where they score best beside the line, and back to a possible shape.
 
     In each step every landmark looks `reach` to either side, across the line of the landmarks, and
     moves `pull` of the way to the place that scores best; then the shape is made `plausible`.
 
     Args:
-        model: ShapeModel of landmarks along a line.
+        model: ShapeModel of landmarks along a line, or along several.
         score: function of places (points, places, axes) to numbers (points, places); high where
             the landmark of that row should lie.
         start: landmarks to begin with, (points, axes); None is the mean shape.
         reach: whole number of unit steps to either side.
         steps: how often.
         pull: share of the way, in (0, 1]: less than 1 forgives single landmarks that err.
+        lines: how many lines, of equally many landmarks, follow one another in a shape.
 
     Returns: (points, axes).
     """
     shape = plausible(model, model.mean if start is None else start)
     offsets = np.arange(-reach, reach + 1)
     for _ in range(steps):
-        for across in normals(shape):
+        sides = [normals(line) for line in np.split(shape, lines)]
+        for across in map(np.concatenate, zip(*sides, strict=True)):
             places = shape[:, None] + offsets[:, None] * across[:, None]
             # Of places that score alike the nearest wins, so that nothing moves without a reason.
             score_here = np.asarray(score(places), float) - 1e-9 * np.abs(offsets)

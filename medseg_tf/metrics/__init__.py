@@ -17,6 +17,7 @@ from .overlap import (
     specificity,
     volume_difference,
 )
+from .sparseness import sparseness
 from .surface import assd, hausdorff, hausdorff95, surface_distances
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "seg",
     "seg_per_object",
     "sensitivity",
+    "sparseness",
     "specificity",
     "surface_distances",
     "thin",

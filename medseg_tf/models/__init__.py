@@ -2,7 +2,10 @@
 
 from .alexnet import alexnet
 from .autoencoder import autoencoder, encoder_of
+from .csae import csae
+from .deeplab import deeplab
 from .dense_twin import dense_twin
+from .encoder_network import encoder_network
 from .fcn import fcn
 from .fcrn import fcrn
 from .googlenet import googlenet
@@ -21,8 +24,11 @@ __all__ = [
     "alexnet",
     "autoencoder",
     "cifar_resnet",
+    "csae",
+    "deeplab",
     "deeply_supervised",
     "dense_twin",
+    "encoder_network",
     "encoder_of",
     "fcn",
     "fcrn",

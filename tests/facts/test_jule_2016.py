@@ -65,7 +65,7 @@ def test_schedules():
     slow = [250, 200, 160, 128, 102, 81, 64, 51, 40, 32, 25, 20, 16, 12, 9, 7, 5, 4, 3]
     assert merge_schedule(250, 3, 0.2) == slow
     assert len(merge_schedule(500, 10, 0.2)) == 17 + 1
-    assert merge_schedule(100, 45, 0.55) == [100, 45]  # 0.55 * 100 is 55.00000000000001
+    assert merge_schedule(100, 40, 0.55) == [100, 45, 40]  # 0.55 * 100 is 55.00000000000001
     assert merge_schedule(3, 3) == [3]
 
 

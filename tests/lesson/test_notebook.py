@@ -148,6 +148,15 @@ def test_lessons_are_found_from_any_folder_of_the_checkout(small, monkeypatch):
     assert notebook.sources() == {"01": small}
 
 
+def test_appendices_are_numbered_by_a_letter_and_come_after_the_lessons(small):
+    appendix = small.with_name("A2_more.py")
+    appendix.write_text(SMALL.replace("# 01 A small", "# A2 One more"))
+    small.with_name("14_last.py").write_text(SMALL)
+    assert list(notebook.sources()) == ["01", "14", "A2"]
+    assert notebook.sources()["A2"] == appendix
+    assert notebook.build(appendix, solved=True).cells[0].source.startswith("# A2 One more")
+
+
 def test_without_a_checkout_the_lessons_are_not_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(notebook, "__file__", str(tmp_path / "a" / "b" / "c.py"))

@@ -63,6 +63,23 @@ def test_the_search_finds_an_unseen_line_and_one_bad_landmark_cannot_run_away(ax
     assert np.abs(search_shape(model, score) - truth).max() < bound
 
 
+def test_lines_that_follow_one_another_are_each_searched_across_themselves():
+    shapes = lines(9)
+    both = np.concatenate([shapes, shapes[:, ::-1] + [0, 50]], axis=1)  # there and back again
+    steps = []
+
+    def score(places):
+        steps.append(places[:, -1] - places[:, 0])
+        return np.zeros(places.shape[:2])
+
+    model = shape_model(both)
+    search_shape(model, score, reach=1, steps=1, lines=2)
+    alone = [abs(np.gradient(line, axis=0)) for line in np.split(model.mean, 2)]
+    for line, step in zip(alone, np.split(steps[0], 2), strict=True):
+        across = abs(step[:, ::-1]) / 2 * np.linalg.norm(line, axis=1, keepdims=True)
+        np.testing.assert_allclose(across, line, atol=1e-9)
+
+
 def test_where_all_places_score_alike_nothing_moves():
     model = shape_model(lines(9))
     found = search_shape(model, lambda places: np.zeros(places.shape[:2]))

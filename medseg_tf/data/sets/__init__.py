@@ -16,13 +16,16 @@ import numpy as np
 
 from medseg_tf.data.sets import (
     brats2013,
+    busi,
     cell_tracking,
     decathlon,
     dsb2018,
+    hc18,
     ibsr,
     isbi2012,
     lung_ct,
     oasis_trt,
+    open_ms_data,
     pairs,
     ph2,
     proton_lung,
@@ -45,8 +48,11 @@ READERS = {
     "ibsr": ibsr,
     "brats2013": brats2013,
     "oasis_trt": oasis_trt,
+    "open_ms_data": open_ms_data,
     "proton_lung": proton_lung,
     "ptbp": ptbp,
+    "hc18": hc18,
+    "busi": busi,
 }
 
 

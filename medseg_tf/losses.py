@@ -136,8 +136,8 @@ class SensitivitySpecificity(keras.losses.Loss):
     to a pixel that is foreground with chance 1/2 is not 1/2 (it is, only where r is that share): so
     choose the threshold on labelled images.
     A weight map multiplies each pixel's part of the two sums above the lines.
-    Source: Brosch et al., IEEE Transactions on Medical Imaging 35:1229 (2016); r as remembered,
-    .02 to .05 there.
+    Source: Brosch et al., IEEE Transactions on Medical Imaging 35:1229 (2016); r as
+    reported, .02 to .05 there.
 
     Args:
         r: how much the foreground counts, 0 to 1.

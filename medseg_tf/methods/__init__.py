@@ -1,12 +1,12 @@
 """Procedures that label or learn without being a network themselves."""
 
 from .auto_context import add_maps, cross_fit, mean_maps
-from .calibration import prior_shift
+from .calibration import calibration_error, prior_shift
 from .dense_crf import dense_crf, energy, pair_weights
 from .dynamic_cnn import dynamic_cnn, match_block
 from .fine_tuning import AdamByLayer, freeze, hold_statistics, renormalize
 from .greedy import greedy
-from .iterative_labelling import agreed, calibration_error, co_training, label_report
+from .iterative_labelling import agreed, co_training, label_report
 from .jule import (
     affinity,
     agglomerate,

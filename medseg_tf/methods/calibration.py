@@ -1,4 +1,4 @@
-"""Make a network's number mean how often it is right."""
+"""Whether a network's number means how often it is right, and how to make it so."""
 
 import numpy as np
 
@@ -33,3 +33,21 @@ def prior_shift(probability, share, learned=0.5):
         )
     odds = p * share / learned, (1 - p) * (1 - share) / (1 - learned)
     return odds[0] / (odds[0] + odds[1])
+
+
+def calibration_error(confidence, right, bins=10):
+    """Return the expected calibration error, ECE: 0 where confidence says how often it is right.
+
+        sum over bins of (samples in the bin / samples) |share that is right - mean confidence|
+
+    Args:
+        confidence: (samples,), the largest probability of each, 0 to 1.
+        right: (samples,) boolean.
+        bins: of equal width; an edge belongs to the bin below it.
+
+    Source: Guo, Pleiss, Sun, Weinberger, ICML 2017, equation 3.
+    """
+    confidence, right = np.asarray(confidence, float), np.asarray(right, float)
+    own = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(int)
+    gaps = np.bincount(own, right - confidence, bins)
+    return float(np.abs(gaps).sum() / len(right))

@@ -99,24 +99,6 @@ def label_report(given, truth, rounds):
     return table
 
 
-def calibration_error(confidence, right, bins=10):
-    """Return the expected calibration error, ECE: 0 where confidence says how often it is right.
-
-        sum over bins of (samples in the bin / samples) |share that is right - mean confidence|
-
-    Args:
-        confidence: (samples,), the largest probability of each, 0 to 1.
-        right: (samples,) boolean.
-        bins: of equal width; an edge belongs to the bin below it.
-
-    Source: Guo, Pleiss, Sun, Weinberger, ICML 2017, equation 3.
-    """
-    confidence, right = np.asarray(confidence, float), np.asarray(right, float)
-    own = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(int)
-    gaps = np.bincount(own, right - confidence, bins)
-    return float(np.abs(gaps).sum() / len(right))
-
-
 def halve(labels, rng):
     """Deal the labelled samples of each class to two halves: two arrays of indices."""
     halves = [], []

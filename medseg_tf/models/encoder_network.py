@@ -2,7 +2,7 @@
 
 Source: Brosch, Tang, Yoo, Li, Traboulsee, Tam, IEEE Transactions on Medical Imaging 35:1229 (2016).
 Its abstract alone could be read: two connected pathways with shortcuts are the paper's; kernels
-and widths are as remembered, their arithmetic is tested.
+and widths are as reported, their arithmetic is tested.
 As calls (each number is tested):
     encoder_network((164, 206, 52, 2), kernels=((9, 9, 5),))              3 layers     38,913
     encoder_network((164, 206, 52, 2), kernels=((9, 9, 5), (9, 10, 5)))   7 layers    973,537

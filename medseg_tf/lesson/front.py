@@ -45,9 +45,11 @@ def real_scores(name):
         arms = {}
         for row in of_set:
             arms.setdefault(row["arm"], []).append(row[score])
-        plain, *learned = arms.values()  # an experiment's first arm learns nothing
+        (_, plain), *learned = arms.items()  # an experiment's first arm learns nothing
         if learned:
-            texts.append(f"{data_set}: {SCORES[score]} {mean(learned[0]):.3f} ({mean(plain):.3f})")
+            arm, found = learned[0]
+            what = f"{data_set}: {arm}, {SCORES[score]}"
+            texts.append(f"{what} {mean(found):.3f} ({mean(plain):.3f})")
     return "; ".join(texts)
 
 

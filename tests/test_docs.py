@@ -1,7 +1,9 @@
 """The pages that people read first lead somewhere, and their example runs."""
 
+import importlib
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -59,4 +61,13 @@ def test_the_commands_that_pages_name_are_ones_that_medseg_understands():
 def test_the_readme_shows_the_lessons_as_their_notebooks_and_results_have_them():
     from medseg_tf.lesson import front
 
-    assert front.table() in (ROOT / "README.md").read_text("utf-8"), "run: make notebooks"
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert front.table() in readme and front.systems() in readme, "run: make notebooks"
+
+
+def test_the_table_of_methods_names_functions_that_exist():
+    path = ROOT / "medseg_tf" / "lesson" / "systems.toml"
+    for system in tomllib.loads(path.read_text("utf-8"))["system"]:
+        for name in system["functions"]:
+            part, function = name.split(".")
+            assert function in importlib.import_module(f"medseg_tf.{part}").__all__, name

@@ -74,13 +74,14 @@ def fit_domains(network, patches, epochs, learning_rate=1e-3, decay=1e-4):
     losses = [WeightedCrossEntropy() for _ in range(count)]
     network.compile(keras.optimizers.AdamW(rate, weight_decay=decay), losses)
     own = np.repeat(np.eye(count, dtype="float32"), [one.batch for one in patches], axis=1)
+    own = list(own) if count > 1 else own[0]  # Keras takes no list for a single output
     history = []
     with progress(total=epochs * steps, desc=network.name) as bar:
         for epoch in range(epochs):
             network.reset_metrics()
             for index in range(steps):
                 x, y = map(np.concatenate, zip(*batches(patches, epoch, index), strict=True))
-                result = network.train_on_batch(x, [y] * count, list(own), return_dict=True)
+                result = network.train_on_batch(x, [y] * count, own, return_dict=True)
                 bar.update()
             history.append(float(result["loss"]))
     return {"loss": history}

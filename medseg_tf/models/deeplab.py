@@ -27,9 +27,9 @@ from fractions import Fraction
 
 import keras
 
-from medseg_tf.layers import BatchNormalization, BilinearUpsampling
+from medseg_tf.layers import BilinearUpsampling
 from medseg_tf.models import blocks
-from medseg_tf.models.resnet import BLOCKS, EPSILON, MOMENTUM
+from medseg_tf.models.resnet import BLOCKS, bottleneck, conv
 from medseg_tf.models.vgg16 import CONVOLUTIONS, WIDENING
 
 VARIANTS = {"large_fov": (12,), "aspp_s": (2, 4, 8, 12), "aspp_l": (6, 12, 18, 24)}
@@ -117,15 +117,14 @@ def vgg16_trunk(x, width, stride):
 
 def resnet101_trunk(x, width, stride):
     """The stages of ResNet-101, named as there; the first bottleneck of a stage halves."""
-    x = blocks.by_rank("ZeroPadding{}D", x)(3, name="conv1_pad")(x)
-    x = pool(normalized(x, width, 7, 2, name="conv1"), 2, name="pool1")
+    x = pool(conv(x, width, 7, 2, name="conv1"), 2, name="pool1")
     step, rate, strides = 4, 1, 1
     for stage, count in enumerate(BLOCKS[101]):
         if stage:
             strides, step, rate = halving(step, rate, stride)
         for number in range(1, count + 1):
-            name = f"conv{stage + 2}_{number}"
-            x = bottleneck(x, width * 2**stage, strides if number == 1 else 1, rate, name)
+            halves = {"strides": strides if number == 1 else 1, "rate": rate}
+            x = bottleneck(x, width * 2**stage, name=f"conv{stage + 2}_{number}", **halves)
     return x
 
 
@@ -168,33 +167,6 @@ def atrous(x, channels, rate=1, kernel=3, activation="relu", name=None):
         kernel_initializer=blocks.he_normal(x.shape[-1] * kernel ** (len(x.shape) - 2)),
         name=name,
     )(x)
-
-
-def bottleneck(x, channels, strides, rate, name):
-    """1 x 1, atrous 3 x 3, 1 x 1 to four times the channels; the input is added before the ReLU."""
-    y = normalized(x, channels, 1, strides, name=f"{name}_conv1")
-    y = normalized(y, channels, 3, rate=rate, name=f"{name}_conv2")
-    y = normalized(y, 4 * channels, 1, activation=None, name=f"{name}_conv3")
-    if strides > 1 or x.shape[-1] != 4 * channels:
-        x = normalized(x, 4 * channels, 1, strides, activation=None, name=f"{name}_shortcut")
-    y = keras.layers.Add(name=f"{name}_add")([y, x])
-    return keras.layers.Activation("relu", name=f"{name}_out")(y)
-
-
-def normalized(x, channels, kernel, strides=1, rate=1, activation="relu", name=None):
-    """Convolution without bias, batch normalisation, activation; with strides it pads nothing."""
-    x = blocks.by_rank("Conv{}D", x)(
-        channels,
-        kernel,
-        strides=strides,
-        dilation_rate=rate,
-        padding="same" if strides == 1 else "valid",
-        use_bias=False,
-        kernel_initializer=blocks.he_normal(x.shape[-1] * kernel ** (len(x.shape) - 2)),
-        name=name,
-    )(x)
-    x = BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=f"{name}_norm")(x)
-    return keras.layers.Activation(activation, name=f"{name}_act")(x) if activation else x
 
 
 def pool(x, strides, name=None):

@@ -142,11 +142,14 @@ def basic(x, channels, strides=1, shortcuts="B", name="block"):
     return add(residual, x, strides, shortcuts, name)
 
 
-def bottleneck(x, channels, strides=1, shortcuts="B", name="block", stride_on="1x1"):
-    """1 x 1, 3 x 3 and 1 x 1 to four times the channels, their input added before the last ReLU."""
+def bottleneck(x, channels, strides=1, shortcuts="B", name="block", stride_on="1x1", rate=1):
+    """1 x 1, 3 x 3 and 1 x 1 to four times the channels, their input added before the last ReLU.
+
+    rate: how many positions the taps of the 3 x 3 convolution lie apart (DeepLab's).
+    """
     first, second = (strides, 1) if stride_on == "1x1" else (1, strides)
     residual = conv(x, channels, 1, first, name=f"{name}_conv1")
-    residual = conv(residual, channels, 3, second, name=f"{name}_conv2")
+    residual = conv(residual, channels, 3, second, rate=rate, name=f"{name}_conv2")
     residual = conv(residual, 4 * channels, 1, activation=None, name=f"{name}_conv3")
     return add(residual, x, strides, shortcuts, name)
 
@@ -175,12 +178,13 @@ def shortcut(x, channels, strides, option, name):
     return x
 
 
-def conv(x, channels, kernel, strides=1, activation="relu", name=None):
+def conv(x, channels, kernel, strides=1, rate=1, activation="relu", name=None):
     """Convolution without bias, batch normalisation, activation."""
     x = blocks.by_rank("Conv{}D", x)(
         channels,
         kernel,
         strides=strides,
+        dilation_rate=rate,
         padding="same",
         use_bias=False,
         kernel_initializer=blocks.he_normal(x.shape[-1] * kernel ** (len(x.shape) - 2)),

@@ -31,6 +31,13 @@ def test_each_domain_has_an_output_and_the_trunk_is_shared():
     assert not np.allclose(first, second)
 
 
+def test_a_single_domain_is_trained_like_any_network():
+    network = branch_out(unet(), 1)
+    one = patches("A4C", steps=2)
+    losses = fit_domains(network, [one], epochs=3, learning_rate=1e-2)["loss"]
+    assert len(losses) == 3 and losses[-1] < losses[0]
+
+
 def weights(network):
     return {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
 

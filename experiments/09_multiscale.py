@@ -23,8 +23,8 @@ from medseg_tf.models import multiscale
 
 # Sides of a patch, patches a batch, steps, sizes of label fusion.
 SETS = {
-    "OASIS-TRT-20_slices": ((96, 96), 4, 600, {"patch": 5, "search": 9}),
-    "Task04_Hippocampus": ((32, 40, 32), 2, 240, {"patch": 3, "search": 5}),
+    "OASIS-TRT-20_slices": ((96, 96), 4, 1200, {"patch": 5, "search": 9}),
+    "Task04_Hippocampus": ((32, 40, 32), 2, 720, {"patch": 3, "search": 5}),
 }
 ARMS = {  # kernels, channels a stream in slices and in volumes, normalisation
     "3, 5 and 7": ((3, 5, 7), {2: 8, 3: 4}, "batch"),

@@ -1,11 +1,15 @@
-"""The encoder network on open_ms_data, from four kinds of first weights, beside a FLAIR threshold.
+"""The encoder network from several first weights, on open_ms_data and PH2, beside a threshold.
 
 Run by `make results LESSON=10 [SEEDS=3]`; writes medseg_tf/results/10_pretraining.json after each
-arm. There are two people: the network learns from axial slices of one and labels the other, in
-turn, which says nothing of the spread over people. Pretraining sees all slices of the first person,
-training eight: of eight equal stretches of the head the slice with most lesion; every threshold is
-chosen on these. Another seed changes the networks and the order of patches alone.
+arm. Pretraining sees all images to learn from, training eight labelled ones; thresholds, that of
+the grey values too, are chosen on these eight. open_ms_data has two people: the network learns from
+axial slices of one (labelled: of eight equal stretches of the head the slice with most lesion) and
+labels the other, in turn, which says nothing of the spread over people; another seed changes the
+networks and the order of patches alone. Of PH2 each seed holds back another fifth of the images, as
+in lesson 05. Scores count the pixels of all held-back images together.
 """
+
+import importlib
 
 import keras
 import measure
@@ -13,9 +17,13 @@ import numpy as np
 
 from medseg_tf import data, losses, methods, metrics, models, training
 from medseg_tf.data.patches import cut
+from medseg_tf.data.resample import resize
 
-SET, CONTRASTS = "open_ms_data", 2  # FLAIR and T1, as in the lesson
-SIDE, LABELLED, EPOCHS, STEPS = 96, 8, 8, 50
+skin = importlib.import_module("05_residual")  # its folds
+
+BRAINS, SKIN = "open_ms_data", "PH2"
+CONTRASTS, SIDE, SIZE = 2, 96, (96, 128)  # FLAIR and T1, as in the lesson; pixels of a picture
+LABELLED, EPOCHS, STEPS = 8, 8, 50
 HOW = {"width": 16, "kernels": (7, 6)}
 ARMS = {  # start, locked, deviation, loss
     "He": (None, False, None, losses.SensitivitySpecificity(0.05)),
@@ -51,18 +59,39 @@ def few(slices):
     return [slices[stretch[amounts[stretch].argmax()]] for stretch in stretches]
 
 
-def arrays(slices):
-    images = np.stack([one.image.array for one in slices]).astype("float32")
-    return images, np.stack([one.label.array for one in slices]).astype(int)
+def brains(cases, seed):
+    """Yield each person in turn: name, slices of the other, the labelled ones, slices to label."""
+    people = [axial(case) for case in cases]
+    for rest, test in (people[::-1], people):
+        yield f"{BRAINS}, {test[0].subject} held back", rest, few(rest), test
 
 
-def network(seed, deviation=None):
+def lesions(cases, seed):
+    """Yield one turn of pictures of the skin, dark made bright."""
+    found = []
+    for case in cases:
+        image = -data.z_score(resize(case.image.array, SIZE))
+        label = resize(case.label.array, SIZE, is_label=True)
+        grid = data.Grid(SIZE, units="pixel")
+        scans = data.Scan(image, grid), data.Scan(label, grid)
+        found.append(data.Case(case.subject, *scans, name=case.name))
+    rest, test = skin.fold(found, seed)
+    order = np.random.default_rng(seed).permutation(len(rest))
+    yield SKIN, rest, [rest[place] for place in order[:LABELLED]], test
+
+
+def arrays(cases):
+    images = np.stack([one.image.array for one in cases]).astype("float32")
+    return images, np.stack([one.label.array for one in cases]).astype(int)
+
+
+def network(seed, shape, deviation=None):
     keras.utils.set_random_seed(seed)
-    return models.encoder_network((SIDE, SIDE, CONTRASTS), **HOW, deviation=deviation)
+    return models.encoder_network(shape, **HOW, deviation=deviation)
 
 
 def pretrained(kind, images, seed):
-    model = network(seed)
+    model = network(seed, images.shape[1:])
     learn = {"rbm": methods.pretrain_rbm, "sparse": methods.pretrain_sparse}[kind]
     learn(model, images, steps=300, batch=16, seed=seed)
     return model
@@ -70,18 +99,19 @@ def pretrained(kind, images, seed):
 
 def train(arm, start, labelled, seed):
     _, locked, deviation, loss = ARMS[arm]
-    model = network(seed, deviation)
+    shape = labelled[0].image.array.shape
+    model = network(seed, shape, deviation)
     if start is not None:
         models.hand_on(start, model)
     for name in ("encode1", "encode2"):
         model.get_layer(name).trainable = not locked
-    patches = data.Patches(labelled, SIDE, 8, seed=seed, steps=STEPS, normalize=np.asarray)
+    patches = data.Patches(labelled, shape[:-1], 8, seed=seed, steps=STEPS, normalize=np.asarray)
     training.fit(model, patches, loss, keras.optimizers.Adam(2e-3), epochs=EPOCHS)
     return model
 
 
 def score(values, label, new, truth):
-    """Scores on the other person, at the threshold that is best on the labelled slices."""
+    """Scores on the held-back images, at the threshold that is best on the labelled slices."""
     cuts = np.quantile(values, np.linspace(0.8, 0.999, 100))
     best = max(cuts, key=lambda at: metrics.dice(label, values > at)[1])
     pair = truth, new > best
@@ -89,30 +119,34 @@ def score(values, label, new, truth):
     return row | {"precision": metrics.sensitivity(*pair[::-1])[1], "threshold": best}
 
 
+def measure_turn(name, learn, labelled, test, seed, rows):
+    """Add a row for each arm that this turn still lacks."""
+    (images, _), (own, label), (new, truth) = map(arrays, (learn, labelled, test))
+    done = [row["arm"] for row in rows if (row["set"], row["seed"]) == (name, seed)]
+    where = {"set": name, "seed": seed, "learn": len(labelled), "test": len(test)}
+    if "threshold of grey values" not in done:
+        scores = score(own[..., 0], label, new[..., 0], truth)
+        rows.append(where | {"arm": "threshold of grey values"} | scores)
+    starts = {None: (None, 0.0)}
+    for arm in [arm for arm in ARMS if arm not in done]:
+        kind = ARMS[arm][0]
+        if kind not in starts:
+            clock = measure.Clock()
+            starts[kind] = pretrained(kind, images, seed), clock.minutes()
+        clock = measure.Clock()
+        model = train(arm, starts[kind][0], labelled, seed)
+        took = {"minutes": clock.minutes() + starts[kind][1], "steps": EPOCHS * STEPS}
+        took |= {"weights": model.count_params(), "numbers": measure.precision()}
+        known, found = (model.predict(x, verbose=0)[..., 1] for x in (own, new))
+        rows.append(where | {"arm": arm} | took | score(known, label, found, truth))
+        measure.record(rows, "10_pretraining")
+
+
 if __name__ == "__main__":
     asked = measure.arguments(__doc__)
     rows = measure.measured("10_pretraining") if asked.resume else []
-    people = [axial(case) for case in data.load(SET)] if measure.present(SET) else []
-    for seed in range(asked.seeds if people else 0):
-        for rest, test in (people[::-1], people):
-            name = f"{SET}, {test[0].subject} held back"
-            (images, _), labelled, (new, truth) = arrays(rest), few(rest), arrays(test)
-            own, label = arrays(labelled)
-            done = [row["arm"] for row in rows if (row["set"], row["seed"]) == (name, seed)]
-            where = {"set": name, "seed": seed, "learn": LABELLED, "test": len(test)}
-            if "threshold of FLAIR" not in done:
-                scores = score(own[..., 0], label, new[..., 0], truth)
-                rows.append(where | {"arm": "threshold of FLAIR"} | scores)
-            starts = {None: (None, 0.0)}
-            for arm in [arm for arm in ARMS if arm not in done]:
-                kind = ARMS[arm][0]
-                if kind not in starts:
-                    clock = measure.Clock()
-                    starts[kind] = pretrained(kind, images, seed), clock.minutes()
-                clock = measure.Clock()
-                model = train(arm, starts[kind][0], labelled, seed)
-                took = {"minutes": clock.minutes() + starts[kind][1], "steps": EPOCHS * STEPS}
-                took |= {"weights": model.count_params(), "numbers": measure.precision()}
-                known, found = (model.predict(x, verbose=0)[..., 1] for x in (own, new))
-                rows.append(where | {"arm": arm} | took | score(known, label, found, truth))
-                measure.record(rows, "10_pretraining")
+    for name, turns in {BRAINS: brains, SKIN: lesions}.items():
+        cases = data.load(name) if name in (asked.sets or [name]) and measure.present(name) else []
+        for seed in range(asked.seeds if cases else 0):
+            for turn in turns(cases, seed):
+                measure_turn(*turn, seed, rows)

@@ -58,11 +58,12 @@ def test_the_commands_that_pages_name_are_ones_that_medseg_understands():
         assert cli.parser().parse_args(shlex.split(command, comments=True)).run
 
 
-def test_the_readme_shows_the_lessons_as_their_notebooks_and_results_have_them():
+def test_the_front_pages_show_lessons_and_methods_as_notebooks_and_results_have_them():
     from medseg_tf.lesson import front
 
-    readme = (ROOT / "README.md").read_text("utf-8")
-    assert front.table() in readme and front.systems() in readme, "run: make notebooks"
+    for page, made in front.tables().items():
+        text = (ROOT / page).read_text("utf-8")
+        assert [name for name, table in made.items() if table not in text] == [], "make notebooks"
 
 
 def test_the_table_of_methods_names_functions_that_exist():

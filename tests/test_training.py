@@ -188,6 +188,41 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step():
         training.fit(net(), poisoned, LOSS, epochs=3)
 
 
+@pytest.mark.parametrize("first, changed", [(1, []), (2, ["a", "b"]), (3, ["b"]), (5, [])])
+def test_in_bfloat16_layers_compute_in_float32_where_the_map_is_smaller_than_the_kernel(
+    first, changed, monkeypatch
+):
+    monkeypatch.setattr(precision, "gpu_capability", lambda: None)
+    image = x = keras.Input((first, 6, 6, 2))
+    for name, kernel in {"a": 3, "b": 5, "c": 1}.items():
+        x = keras.layers.Conv3D(
+            3, kernel, padding="same", name=name, dtype="mixed_bfloat16", activation="relu"
+        )(x)
+    model = keras.Model(image, x)
+    assert precision.steady(model, (first, 6, 6)) == changed
+    assert [one.name for one in model.layers[1:] if one.compute_dtype == "float32"] == changed
+    assert model(np.zeros((1, first, 6, 6, 2))).shape == (1, first, 6, 6, 3)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="asks TensorFlow's own kernel")
+def test_the_gradient_on_a_small_map_is_then_that_of_float32():
+    import tensorflow as tf
+
+    def gradient(policy):
+        keras.utils.set_random_seed(0)
+        layer = keras.layers.Conv3D(16, 3, padding="same", dtype=policy)
+        image = keras.Input((2, 6, 6, 16))
+        model = keras.Model(image, layer(image))
+        precision.steady(model, (2, 6, 6))
+        x = np.random.default_rng(0).normal(size=(2, 2, 6, 6, 16)).astype("float32")
+        with tf.GradientTape() as tape:
+            value = tf.reduce_mean(tf.square(tf.cast(model(x, training=True), "float32")))
+        return tape.gradient(value, layer.kernel).numpy()
+
+    found, expected = gradient("mixed_bfloat16"), gradient("float32")
+    assert np.abs(found - expected).max() < 0.01 * np.abs(expected).max()
+
+
 def test_memory_is_announced_before_training_where_it_is_much(monkeypatch, capsys):
     training.fit(net(), patches(), LOSS, epochs=1)
     assert capsys.readouterr().out == ""

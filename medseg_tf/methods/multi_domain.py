@@ -19,8 +19,10 @@ from medseg_tf.progress import progress
 def branch_out(model, domains):
     """Return a network with one output a domain on the model's trunk, whose layers it shares.
 
-    Each branch is a 1 x 1 convolution, fresh, with the model's number of classes and its last
-    activation. For one domain use keras.Model(network.input, network.outputs[k]).
+    Each branch is a 1 x 1 convolution that begins as a copy of the model's own last one, with its
+    activation: so all ask the same of the trunk at first. (Branches drawn at random pull it apart,
+    and hundreds of steps are lost.) For one domain use keras.Model(network.input,
+    network.outputs[k]).
 
     Args:
         model: keras.Model that ends in the layers "logits" and "output", as those of
@@ -45,7 +47,10 @@ def branch_out(model, domains):
         )
         name = f"output_{number}"
         outputs.append(keras.layers.Activation(last, dtype="float32", name=name)(x))
-    return keras.Model(model.input, outputs, name=f"{model.name}_of_{domains}_domains")
+    network = keras.Model(model.input, outputs, name=f"{model.name}_of_{domains}_domains")
+    for number in range(domains):
+        network.get_layer(f"logits_{number}").set_weights(model.get_layer("logits").get_weights())
+    return network
 
 
 def fit_domains(network, patches, epochs, learning_rate=1e-3, decay=1e-4):

@@ -10,6 +10,7 @@ from medseg_tf import losses, models
 from medseg_tf.errors import ConfigError, ModelError
 from medseg_tf.progress import progress
 from medseg_tf.training import run_folder
+from medseg_tf.training.precision import steady
 from medseg_tf.training.steps import Batches, Pace, Stopwatch
 
 RATE = 1e-3
@@ -116,11 +117,14 @@ def fit(
 
 
 def announce(model, patches):
-    """Print what memory training takes where it is much: who has less wants to know it now."""
+    """Print what memory training takes where it is much, and which layers need float32."""
     need = models.training_memory(model, patches.batch, patches.size)
     if need > MUCH:
         shape = " x ".join(map(str, (patches.batch, *patches.size, patches.channels)))
         print(f"{model.name}: batches of {shape} take about {need / 1e9:.3g} GB of memory")
+    small = steady(model, patches.size)
+    if small:
+        print(f"{model.name}: {', '.join(small)} in float32, their maps being smaller than kernels")
 
 
 def adamw(horizon, first):

@@ -223,9 +223,9 @@ loss = losses.DiceCrossEntropy()
 augment = data.compose(data.warp(15, 0.85, 1.2, sd=1), data.intensity(blur=0, gamma=0, shading=0))
 
 
-def network():
+def network(channels=1):
     keras.utils.set_random_seed(SEED)
-    shape = (size, size, 1)
+    shape = (size, size, channels)
     model = models.unet(shape, 2, width, depth, padding="same", norm="batch", dropout=0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -449,7 +449,7 @@ def batches(cases, batch=4):
 def branches(groups, batch=4):
     """Train one network with a branch for each group of cases; return one network a branch."""
     net = methods.branch_out(network(), len(groups))
-    methods.fit_domains(net, [batches(one, batch) for one in groups], epochs, 3e-3)
+    methods.fit_domains(net, [batches(one, batch) for one in groups], 3 * epochs, 3e-3)
     return [keras.Model(net.input, output) for output in net.outputs]
 
 
@@ -501,11 +501,9 @@ def look(times=1):
     """Return a function that trains on cases, which may bring maps as further channels."""
 
     def fit(cases):
-        channels = cases[0].image.array.shape[-1]
-        keras.utils.set_random_seed(SEED)
-        shape = (size, size, channels)
-        net = models.unet(shape, 2, width, depth, padding="same", norm="batch", dropout=0)
-        training.fit(net, batches(cases, 8), loss, epochs=times * epochs, learning_rate=3e-3)
+        net = network(cases[0].image.array.shape[-1])
+        patches = batches(cases, batch=8)
+        training.fit(net, patches, loss, epochs=times * epochs, learning_rate=3e-3)
         return net
 
     return fit

@@ -83,6 +83,31 @@ def test_the_optimum_of_a_linear_autoencoder_is_a_plane_and_not_its_columns():
     assert loss == pytest.approx(values[:-2].sum() / 6, rel=1e-5)
 
 
+def test_least_squares_in_turns_end_in_the_plane_of_pca_with_columns_of_their_own():
+    from scipy.linalg import subspace_angles
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 20)) * ([5, 4, 3] + [1] * 17)
+    x -= x.mean(0)
+    values, vectors = np.linalg.eigh(np.cov(x.T, bias=True))
+    decoder = rng.normal(size=(3, 20))
+    for _ in range(15):  # the best codes for a decoder, then the best decoder for these codes
+        decoder = np.linalg.lstsq(x @ np.linalg.pinv(decoder), x, rcond=None)[0]
+    encoder = np.linalg.pinv(decoder)
+    assert np.rad2deg(subspace_angles(decoder.T, vectors[:, -3:])).max() < 0.01
+    np.testing.assert_allclose(decoder @ encoder, np.eye(3), atol=1e-9)
+    gram = decoder @ decoder.T
+    lengths = np.sqrt(np.diag(gram))
+    assert lengths.max() > 1.1 * lengths.min()  # neither of one length
+    assert np.abs(gram / np.outer(lengths, lengths) - np.eye(3)).max() > 0.1  # nor at right angles
+    model = autoencoder((20,), (3,), hidden=None, bias=False)
+    model.get_layer("encode1").set_weights([encoder])
+    model.get_layer("decode1").set_weights([decoder])
+    loss = np.mean((np.asarray(model(x.astype("float32"))) - x) ** 2)
+    assert loss == pytest.approx(values[:-3].sum() / 20, rel=1e-5)
+    assert loss == pytest.approx(17 / 20, rel=0.01)  # what the seventeen ones hold
+
+
 def test_pooling_by_hand_its_switches_and_what_unpooling_and_repeating_lose():
     values, switches = MaxPoolingWithIndices(2)(SQUARE)
     assert np.asarray(values)[0, ..., 0].tolist() == [[4, 6], [8, 9]]
@@ -122,6 +147,12 @@ def test_of_equal_values_one_is_kept_the_first():
     assert back.tolist() == [1, 0, 0, 0]
     repeated = np.repeat(np.repeat(np.asarray(values), 2, 1), 2, 2)
     assert (repeated * (repeated == ones)).sum() == 4  # a mask would keep all
+
+
+def test_tensorflow_too_keeps_the_first_of_equal_values():
+    tf = pytest.importorskip("tensorflow")
+    _, places = tf.nn.max_pool_with_argmax(np.ones((1, 4, 4, 1), "float32"), 2, 2, "VALID")
+    assert np.asarray(places).ravel().tolist() == [0, 2, 8, 10]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Brosch 2016: sizes and counts of the encoder network, its loss, and the parts of its RBMs."""
 
+import keras
 import numpy as np
 import pytest
 from counting import build
 from keras import ops
+from scipy.stats import norm
 
 from medseg_tf.losses import SensitivitySpecificity
 from medseg_tf.methods.rbm import RBM, correlation, hidden_input, sample_hidden, visible_mean
@@ -38,6 +40,12 @@ def test_counts_of_three_layers_and_of_seven_without_and_with_the_shortcut(
     assert model.count_params() == count
 
 
+def test_three_layers_are_25952_weights_there_and_12961_back():
+    model = build(encoder_network, BRAIN, kernels=KERNELS[:1])
+    counts = [model.get_layer(name).count_params() for name in ("encode1", "decode1")]
+    assert counts == [25_952, 12_961] and sum(counts) == model.count_params()
+
+
 @pytest.mark.parametrize("r, right", [(0.02, 0.01625), (0.05, 0.021875), (0.5, 0.10625)])
 def test_the_loss_of_ten_voxels_two_of_them_lesion(r, right):
     assert loss(1) == pytest.approx(0.2) and loss(0) == pytest.approx(0.0125)
@@ -49,15 +57,31 @@ def test_with_r_the_share_of_the_lesion_it_is_the_plain_squared_error():
     assert loss(0.2) == pytest.approx(0.05, rel=1e-5)
 
 
+@pytest.mark.parametrize("r", [0.02, 0.05])
+def test_no_lesion_anywhere_costs_r(r):
+    """The answer that a sigmoid sticks at when it starts too large: no error elsewhere."""
+    assert loss(r, says=np.zeros(TRUTH.shape, "float32")) == pytest.approx(r)
+
+
 @pytest.mark.parametrize(
-    "f, r, weight", [(0.001, 0.02, 20.4), (0.01, 0.05, 5.21), (0.1, 0.02, 0.18)]
+    "f, r, weight",
+    [
+        (0.001, 0.02, 20.39),
+        (0.001, 0.05, 52.58),
+        (0.01, 0.02, 2.02),
+        (0.01, 0.05, 5.21),
+        (0.02, 0.02, 1.00),
+        (0.02, 0.05, 2.58),
+        (0.1, 0.02, 0.184),
+        (0.1, 0.05, 0.474),
+    ],
 )
 def test_a_lesion_voxel_weighs_so_many_times_another(f, r, weight):
     voxels = 1000
     truth = (np.arange(voxels) < f * voxels)[None].astype(int)
     missed, invented = (truth.astype("float32") for _ in range(2))
     missed[0, 0], invented[0, -1] = 0, 1
-    assert loss(r, truth, missed) / loss(r, truth, invented) == pytest.approx(weight, abs=0.05)
+    assert loss(r, truth, missed) / loss(r, truth, invented) == pytest.approx(weight, rel=2e-3)
 
 
 @pytest.mark.parametrize("r", [0.02, 0.3])
@@ -111,8 +135,20 @@ def test_the_correlation_is_minus_the_energy_s_derivative_by_the_filters():
         assert found[place] == pytest.approx(-slope, abs=1e-3)
 
 
-@pytest.mark.parametrize("mu, mean", [(0.0, 0.2816), (1.0, 1.051), (3.0, 2.999), (-2.0, 0.0)])
-def test_the_mean_of_a_rectified_unit_is_no_softplus(mu, mean):
-    inputs = ops.full((400_000,), mu)
-    drawn = np.asarray(sample_hidden(inputs, np.random.default_rng(0)))
-    assert drawn.mean() == pytest.approx(mean, abs=0.005)
+@pytest.mark.parametrize(
+    "mu, mean, sd",
+    [(0.0, 0.2821, 0.4128), (1.0, 1.0510, 0.7674), (3.0, 3.0003, 0.9750), (-2.0, 0.0, 0.0)],
+)
+def test_the_mean_of_a_rectified_unit_is_no_softplus(mu, mean, sd):
+    noise = np.sqrt(1 / (1 + np.exp(-mu)))
+    exact = mu * norm.cdf(mu / noise) + noise * norm.pdf(mu / noise)
+    assert exact == pytest.approx(mean, abs=5.1e-5) and exact >= mu
+    drawn = np.asarray(sample_hidden(ops.full((400_000,), mu), np.random.default_rng(0)))
+    assert (drawn.mean(), drawn.std()) == pytest.approx((mean, sd), abs=0.005)
+    assert np.log1p(np.exp(mu)) - drawn.mean() > 0.04  # the softplus
+
+
+def test_keras_gives_adadelta_a_thousandth_of_the_rate_1_that_its_authors_leave_out():
+    optimizer = keras.optimizers.Adadelta()
+    settings = float(optimizer.learning_rate), optimizer.rho, optimizer.epsilon
+    assert settings == pytest.approx((0.001, 0.95, 1e-7))

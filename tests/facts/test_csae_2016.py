@@ -50,6 +50,7 @@ def test_the_other_form_an_entropy_knows_the_lifetime_alone():
     rho, mean = 0.05, A.mean(0)
     terms = rho * np.log(rho / mean) + (1 - rho) * np.log((1 - rho) / (1 - mean))
     assert terms == pytest.approx([0.24161, 0.69750, 0.00375, 0.00375], abs=1e-5)
+    assert terms.sum() == pytest.approx(0.94661, abs=1e-5)
 
 
 def test_sparseness_of_rows_and_columns_and_a_dead_unit_without_any():

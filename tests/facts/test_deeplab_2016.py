@@ -41,8 +41,12 @@ def test_weights_of_vgg_16():
 def test_large_fov_has_a_seventh_of_the_weights_of_the_dense_classifier():
     dense = build(fcn, CROP, stride=32)
     assert dense.count_params() == 134_346_581
-    rounded = [round(model.count_params() / 1e6, 1) for model in (dense, network("large_fov"))]
-    assert rounded == [134.3, 20.5]
+    *taps, channels, hidden = dense.get_layer("fc1").kernel.shape
+    assert taps == [7, 7]
+    fewer_taps = dense.count_params() - (7 * 7 - 4 * 4) * channels * hidden
+    assert fewer_taps == 65_140_565
+    counts = dense.count_params(), fewer_taps, network("large_fov").count_params()
+    assert [round(count / 1e6, 1) for count in counts] == [134.3, 65.1, 20.5]
 
 
 def test_one_branch_layer_by_layer():
@@ -86,6 +90,18 @@ def field(layer, **how):
 )
 def test_what_fc6_sees(rate, pixels):
     assert field("fc6", rates=(rate,)) == pixels == 227 + 2 * 8 * rate
+
+
+@pytest.mark.parametrize(
+    "taps, rate, pixels, paper",
+    [(7, 4, 419, 224), (4, 8, 419, 224), (3, 12, 419, 224), (4, 4, 323, 128)],
+)
+def test_the_papers_field_of_view_is_less_by_195_for_each_fc6(taps, rate, pixels, paper):
+    model = build(deeplab, (None, None, 1), 2, width=1)
+    pooled = model.get_layer("block5_pool").output
+    fc6 = keras.layers.Conv2D(1, taps, dilation_rate=rate, padding="same")(pooled)
+    assert receptive_field(keras.Model(model.input, fc6))[0] == pixels == paper + 195
+    assert paper == 8 * ((taps - 1) * rate + 4)
 
 
 def test_what_the_trunk_of_vgg_16_sees():
@@ -157,6 +173,19 @@ def test_a_stride_left_out_and_a_rate_doubled_give_the_same_numbers_densely():
     assert wanted.shape == (1, 9, 9, 3) and found.shape == (1, 17, 17, 3)
     np.testing.assert_allclose(found[:, ::2, ::2], wanted, atol=1e-6)
     assert abs(wrong[:, ::2, ::2] - wanted).max() > 0.1
+
+
+def test_padded_by_same_an_even_size_has_the_strided_numbers_at_its_odd_positions():
+    def two(strides, rate):
+        x = image = keras.Input((16, 16, 2))
+        x = keras.layers.Conv2D(4, 3, strides=strides, padding="same", name="a")(x)
+        return keras.Model(image, atrous(x, 3, rate, activation=None, name="b"))
+
+    strided, dense = two(2, 1), two(1, 2)
+    dense.set_weights(strided.get_weights())
+    wanted, found = (np.asarray(model(numbers(1, 16, 16, 2))) for model in (strided, dense))
+    np.testing.assert_allclose(found[:, 1::2, 1::2], wanted, atol=1e-5)
+    assert abs(found[:, ::2, ::2] - wanted)[:, 2:-2, 2:-2].max() > 0.1  # far from any border
 
 
 def offsets(*rates):

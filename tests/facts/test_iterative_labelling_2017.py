@@ -1,5 +1,6 @@
 """Numbers of Sun et al. (2017) and of labelling in rounds that need no training."""
 
+import keras
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -39,6 +40,15 @@ def test_label_accuracy_so_far_follows_from_the_rounds_counts():
     np.testing.assert_allclose(so_far, [0.942, 0.916, 0.894, 0.885, 0.801], atol=6e-4)
 
 
+def test_the_papers_gap_of_3_points_is_96_percent_and_more_than_the_luck_of_3158_samples():
+    reached, all_true = 0.8243, 0.8552
+    assert reached / all_true == pytest.approx(0.9639, abs=5e-5)
+    assert all_true - reached == pytest.approx(0.0309)
+    luck = (np.random.default_rng(0).binomial(3158, reached, 200_000) / 3158).std()
+    assert luck == pytest.approx(0.0068, abs=1e-4)
+    assert luck == pytest.approx(np.sqrt(reached * (1 - reached) / 3158), rel=0.01)
+
+
 def test_given_labels_as_a_ruler_show_69_percent_for_a_network_that_is_right_in_82():
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, 400_000)
@@ -46,6 +56,7 @@ def test_given_labels_as_a_ruler_show_69_percent_for_a_network_that_is_right_in_
     shown = np.mean(says == given)
     assert shown == pytest.approx(0.8243 * 0.8 + 0.1757 * 0.2, abs=0.003)
     assert shown == pytest.approx(0.6946, abs=0.003)
+    assert np.mean(truth == given) == pytest.approx(0.8, abs=0.003)  # who is never wrong
 
 
 def test_the_calibration_error_is_0_for_honest_and_03_for_boasting_confidence():
@@ -67,3 +78,29 @@ def test_four_points_on_two_axes_have_shares_of_8_and_2_tenths():
     found = PCA().fit(np.array([[2.0, 0], [0, 1], [-2, 0], [0, -1]]))
     np.testing.assert_allclose(found.explained_variance_, [8 / 3, 2 / 3])
     np.testing.assert_allclose(found.explained_variance_ratio_, [0.8, 0.2])
+
+
+def average_after(steps, momentum=0.99):
+    """A mean teacher's weight, from 0, when its student's is 1 for so many steps."""
+    student = keras.Variable(np.zeros(1, "float32"))
+    optimizer = keras.optimizers.SGD(use_ema=True, ema_momentum=momentum)
+    optimizer.build([student])
+    still = [np.zeros(1, "float32")]
+    optimizer.apply(still, [student])  # the average starts as the student: 0
+    student.assign(np.ones(1, "float32"))
+    for _ in range(steps):
+        optimizer.apply(still, [student])
+    optimizer.finalize_variable_values([student])
+    return float(np.asarray(student)[0])
+
+
+def test_a_mean_teacher_has_gone_half_of_the_way_after_69_steps():
+    assert average_after(3) == pytest.approx(0.029701, abs=1e-6)
+    assert average_after(68) < 0.5 < average_after(69)
+    half = [np.log(0.5) / np.log(momentum) for momentum in (0.99, 0.999)]
+    assert half == pytest.approx([69.0, 692.8], abs=0.05)
+
+
+def test_keras_averages_weights_when_asked_with_momentum_99_percent():
+    optimizer = keras.optimizers.SGD()
+    assert optimizer.use_ema is False and optimizer.ema_momentum == 0.99

@@ -19,6 +19,14 @@ def shares(scores):
     return scores[:, 0] / scores.sum(1)
 
 
+def test_the_chains_likeness_divides_weights_by_the_roots_of_both_degrees():
+    # Where each node is a class of its own the first step is .8 S + .2 I.
+    step = next(spreading_steps(CHAIN, np.arange(5), 0.8))
+    likeness = (step - 0.2 * np.eye(5)) / 0.8
+    np.testing.assert_allclose(np.diag(likeness, 1), [0.7071, 0.6455, 0.1667, 0.9129], atol=5e-5)
+    np.testing.assert_allclose(np.diag(likeness), 0, atol=1e-12)
+
+
 def test_at_alpha_08_the_chains_scores_are_those_of_the_closed_form():
     right = [[0.3589, 0.0315], [0.2809, 0.0556], [0.1508, 0.0732], [0.0431, 0.3339]]
     right.append([0.0315, 0.4439])

@@ -38,7 +38,13 @@ def published():
 
 @pytest.mark.parametrize(
     "side, convolutions, with_others",
-    [(128, 30.5, 54.875), (256, 122, 219.5), (512, 488, 878), (1024, 1952, 3512)],
+    [
+        (128, 30.5, 54.875),
+        (256, 122, 219.5),
+        (512, 488, 878),
+        (1024, 1952, 3512),
+        (2048, 7808, 14_048),
+    ],
 )
 def test_twice_the_side_takes_four_times_the_memory(published, side, convolutions, with_others):
     size = (side, side)
@@ -65,7 +71,10 @@ def test_a_u_net_of_width_8_and_depth_3_by_the_numbers():
     assert model.count_params() == 120_681
     numbers = given(model, (256, 256), CONVOLUTIONS + OTHERS)
     assert 4 * 4 * numbers / MIB == 103.5  # a batch of 4
-    assert 4 * 4 * (numbers + 256**2) / MIB == 104.5  # with the one class
+    assert 4 * given(model, (512, 512), CONVOLUTIONS + OTHERS) / MIB == 103.5  # one image
+    for side, mib in {64: 6.5, 128: 26.1, 256: 104.5, 512: 418}.items():
+        numbers = given(model, (side, side), CONVOLUTIONS + OTHERS)
+        assert 4 * 4 * (numbers + side**2) / MIB == pytest.approx(mib, abs=0.05)  # with a class
 
 
 def test_a_volume_of_128_voxels_a_side_has_177_million_numbers():
@@ -73,11 +82,12 @@ def test_a_volume_of_128_voxels_a_side_has_177_million_numbers():
     model = build(models.unet, shape, 1, width=16, depth=3, padding="same", dropout=0)
     count = given(model, (128, 128, 128), CONVOLUTIONS)
     assert count == 128**3 * 16 * (16 / 3 - (10 / 3) / 4**3) == 177_209_344
+    assert 16 / 3 - (10 / 3) / 4**3 == pytest.approx(5.28125) and 4 * count / MIB == 676
 
 
 def reach(model):
     """The farthest that an output position away from the borders looks to one side."""
-    length = 256
+    length = 1024
     line = np.stack([np.arange(length), -np.arange(length)])
 
     def look(layer):
@@ -85,11 +95,11 @@ def reach(model):
 
     low, high = np.concatenate(through(model, [line], look), axis=1) * [[1], [-1]]
     place = np.arange(length)
-    middle = slice(64, 192)
+    middle = slice(256, 768)
     return max((place - low)[middle].max(), (high - place)[middle].max())
 
 
-@pytest.mark.parametrize("depth, farthest", [(1, 9), (2, 23), (3, 51)])
+@pytest.mark.parametrize("depth, farthest", [(1, 9), (2, 23), (3, 51), (4, 107), (5, 219)])
 def test_to_one_side_a_u_net_sees_seven_times_two_to_the_depth_less_five(depth, farthest):
     model = build(models.unet, (None, None, 1), 1, width=1, depth=depth, padding="same", dropout=0)
     assert reach(model) == farthest == 7 * 2**depth - 5
@@ -117,6 +127,19 @@ def test_tiles_with_the_safe_margin_are_the_whole_image(tiled):
 
 def test_a_margin_that_looks_fine_is_not_exact(tiled):
     assert tiled(0) > tiled(8) > tiled(16) > 1e-5
+
+
+def test_at_depth_3_a_margin_of_48_is_exact_where_cores_lie_at_multiples_of_32():
+    """Three less than the farthest sight, 51: it is not reached from each position."""
+    keras.utils.set_random_seed(0)
+    model = models.unet((None, None, 1), 2, width=4, depth=3, padding="same", dropout=0)
+    scan = Scan(np.random.default_rng(0).normal(size=(192, 128, 1)), Grid((192, 128)))
+    whole = probabilities(model, scan)
+    apart = [
+        float(abs(probabilities(model, scan, tile, overlap=0, margin=margin) - whole).max())
+        for tile, margin in [(112, 40), (128, 48)]
+    ]
+    assert apart[0] > 1e-3 and apart[1] < 1e-5
 
 
 @pytest.mark.parametrize("tile, times", [(128, 16), (256, 2.56), (512, 1.51)])

@@ -8,11 +8,16 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import spsolve
 
 from medseg_tf.methods import patch_fusion, random_walker
-from medseg_tf.methods.random_walker import graph_laplacian
+from medseg_tf.methods.patch_fusion import candidates
+from medseg_tf.methods.random_walker import edge_weights, graph_laplacian
 from medseg_tf.models import multiscale, receptive_field
 
 GRID_SEEDS = np.array([[0, -1, -1], [-1, -1, -1], [-1, -1, 1]])
 STEP = np.repeat([[0.0, 0, 1]], 3, axis=0)[..., None]
+HALVED = np.array([[799, 581, 351], [588, 478, 236], [487, 386, 0]]) / 799
+WEAK = [[1, 0.683618, 0.485200], [0.686540, 0.527728, 0.324707], [0.531891, 0.377242, 0]]
+WALL = [[1, 1, 0]] * 3
+LIBRARY = [np.array(row) for row in ((1, 2, 3.2), (1, 2.2, 3), (1.5, 2, 3), (4.0, 5, 6))]
 
 
 def walk(beta):
@@ -49,8 +54,7 @@ def test_on_a_grid_of_nine():
 
 
 def test_a_step_that_halves_the_weights():
-    expected = np.array([[799, 581, 351], [588, 478, 236], [487, 386, 0]]) / 799
-    np.testing.assert_allclose(walk(np.log(2)), expected, atol=2e-6)
+    np.testing.assert_allclose(walk(np.log(2)), HALVED, atol=2e-6)
 
 
 @pytest.mark.parametrize("beta", [1, 3.267527])
@@ -62,14 +66,21 @@ def test_scikit_image_agrees_once_its_beta_is_divided_by_ten_deviations(beta):
     np.testing.assert_allclose(found[0], walk(beta / (10 * STEP.std())), atol=3e-6)
 
 
+@pytest.mark.parametrize(
+    "beta, expected, within",
+    [(10 * STEP.std() * np.log(2), HALVED, 1e-10), (1, WEAK, 6e-7), (130, WALL, 1e-9)],
+)
+def test_scikit_image_itself_on_the_step(beta, expected, within):
+    from skimage.segmentation import random_walker as theirs
+
+    found = theirs(STEP[..., 0], GRID_SEEDS + 1, beta, mode="bf", return_full_prob=True)
+    np.testing.assert_allclose(found[0], expected, atol=within)
+
+
 def test_numbers_of_scikit_image_for_a_weak_step_and_a_wall():
-    weak = [
-        [1, 0.683618, 0.485200],
-        [0.686540, 0.527728, 0.324707],
-        [0.531891, 0.377242, 0],
-    ]
-    np.testing.assert_allclose(walk(0.212132), weak, atol=3e-6)
-    np.testing.assert_allclose(walk(130 / 4.71405), [[1, 1, 0]] * 3, atol=2e-5)
+    assert edge_weights(STEP, 0.212132)[1][:, 1] == pytest.approx([0.808858] * 3, abs=2e-6)
+    np.testing.assert_allclose(walk(0.212132), WEAK, atol=3e-6)
+    np.testing.assert_allclose(walk(130 / 4.71405), WALL, atol=2e-5)
 
 
 @pytest.mark.filterwarnings("ignore:Matrix is exactly singular")
@@ -122,10 +133,18 @@ def test_a_prior_is_one_more_seed_of_each_class_tied_to_every_voxel():
 
 def vote(**options):
     """The share of class 1 in the middle of a row of three, against four labelled rows."""
-    library = [(1, 2, 3.2), (1, 2.2, 3), (1.5, 2, 3), (4, 5, 6)]
-    rows = [np.array(row, float)[:, None] for row in ((1, 2, 3), *library)]
+    rows = [row[:, None] for row in (np.array([1.0, 2, 3]), *LIBRARY)]
     labels = [np.array([0, label, 0]) for label in (1, 1, 0, 0)]
     return patch_fusion(rows[0], rows[1:], labels, patch=3, search=1, **options)[1, 1]
+
+
+def test_distances_and_likeness_of_four_patches_by_hand():
+    middles = candidates(np.array([1.0, 2, 3]), [(row, np.zeros(3)) for row in LIBRARY], 3, 1)
+    distance, likeness = np.array([(gap[1], like[1]) for _, gap, like, _ in middles]).T
+    assert distance.tolist() == pytest.approx([0.04, 0.04, 0.25, 27])
+    assert likeness.tolist() == pytest.approx([0.99481, 0.99944, 0.96167, 0.68966], abs=1e-5)
+    weights = np.exp(-distance / distance.min())
+    assert weights[:3].tolist() == pytest.approx([0.367879, 0.367879, 0.00193045], abs=1e-6)
 
 
 @pytest.mark.parametrize(

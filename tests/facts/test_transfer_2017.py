@@ -61,22 +61,61 @@ def test_moving_averages_have_gone_a_third_of_the_way_after_40_steps(updates, sh
     assert 1 - 0.99**updates == pytest.approx(share, abs=5e-4)
 
 
-def trunk():
-    inputs = keras.Input((8, 8, 1))
-    return keras.Model(inputs, keras.layers.BatchNormalization(name="norm")(inputs))
+TRUNKS = {
+    "functional": lambda inputs, norm: keras.Model(inputs, norm(inputs)),
+    "sequential": lambda inputs, norm: keras.Sequential([inputs, norm]),
+    "one layer": lambda inputs, norm: norm,
+}
 
 
-def test_calling_a_trunk_in_inference_mode_does_not_protect_it_but_freezing_does():
-    outcomes = {}
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_calling_a_trunk_in_inference_mode_does_not_protect_it_but_freezing_does(trunk):
+    outcomes, x = {}, normal(3, 1)
     for kind in ("called so", "frozen"):
-        base, x = trunk(), normal(3, 1)
+        norm = keras.layers.BatchNormalization()
+        base = TRUNKS[trunk](keras.Input((8, 8, 1)), norm)
         inputs = keras.Input((8, 8, 1))
         model = keras.Model(inputs, base(inputs, training=False))
-        base.get_layer("norm").trainable = kind != "frozen"
+        norm.trainable = kind != "frozen"
         mean = float(np.asarray(model(x, training=True)).mean())
-        outcomes[kind] = mean, float(np.squeeze(base.get_layer("norm").moving_mean))
+        outcomes[kind] = mean, float(np.squeeze(norm.moving_mean))
     assert outcomes["called so"] == pytest.approx((0, 0.03), abs=2e-3)
     assert outcomes["frozen"] == pytest.approx((3 / np.sqrt(1.001), 0), abs=2e-2)
+
+
+def line(optimizer):
+    """Two layers of one weight each, compiled."""
+    inputs = keras.Input((1,))
+    x = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="body")(inputs)
+    x = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="head")(x)
+    model = keras.Model(inputs, x)
+    model.compile(optimizer, "mean_squared_error")
+    return model
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow traces so")
+@pytest.mark.parametrize("again, stays", [("never fitted", 1), ("fitted", 0), ("compiled anew", 1)])
+def test_freezing_a_compiled_network_counts_unless_it_was_fitted_in_between(again, stays):
+    model = line(keras.optimizers.SGD(0.01))
+    pair = np.ones((1, 1)), np.full((1, 1), 5.0)
+    if again != "never fitted":
+        model.fit(*pair, verbose=0)
+    model.get_layer("body").trainable = False
+    if again == "compiled anew":
+        model.compile(keras.optimizers.SGD(0.01), "mean_squared_error")
+    before = model.get_weights()
+    model.fit(*pair, verbose=0)
+    body, head = (float(abs(a - b).max()) for a, b in zip(before, model.get_weights(), strict=True))
+    assert (body == 0) == stays and head > 0
+
+
+def test_a_network_compiled_with_an_optimizer_that_keras_does_not_know_cannot_be_cloned():
+    class Stranger(keras.optimizers.SGD):
+        pass
+
+    with pytest.raises(TypeError, match="Could not locate class 'Stranger'"):
+        keras.models.clone_model(line(Stranger()))
+    assert keras.models.clone_model(line(AdamByLayer(0.01, {"body": 0.1}))).count_params() == 2
 
 
 def way(optimizer, gradient, steps=5):
@@ -96,11 +135,7 @@ def test_adam_divides_the_size_of_gradients_out_and_sgd_does_not():
 
 
 def test_a_factor_a_layer_shortens_the_step_itself():
-    inputs = keras.Input((1,))
-    x = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="body")(inputs)
-    x = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="head")(x)
-    model = keras.Model(inputs, x)
-    model.compile(AdamByLayer(0.01, {"body": 0.1}), "mean_squared_error")
+    model = line(AdamByLayer(0.01, {"body": 0.1}))
     model.train_on_batch(np.ones((1, 1)), np.full((1, 1), 5.0))
     moved = [float(np.squeeze(weight)) - 1 for weight in model.get_weights()]
     assert moved == pytest.approx([0.001, 0.010], abs=1e-6)

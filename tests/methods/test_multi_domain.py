@@ -19,16 +19,15 @@ def patches(view, steps=2, batch=2):
     return data.Patches(cases, 16, batch, steps=steps)
 
 
-def test_each_domain_has_an_output_and_the_trunk_is_shared():
+def test_each_domain_has_an_output_that_begins_as_the_models_and_the_trunk_is_shared():
     model = unet()
     network = branch_out(model, 3)
     assert [tuple(out.shape) for out in network.outputs] == [(None, 16, 16, 2)] * 3
     assert network.count_params() == model.count_params() + 2 * (2 * 2 + 2)
     assert network.get_layer("down0_conv1") is model.get_layer("down0_conv1")
     x = np.random.default_rng(0).normal(size=(1, 16, 16, 1))
-    first, second, _ = (np.asarray(out) for out in network(x))
-    assert first.sum(-1) == pytest.approx(np.ones((1, 16, 16)), abs=1e-5)
-    assert not np.allclose(first, second)
+    for answer in network(x):
+        np.testing.assert_array_equal(np.asarray(answer), np.asarray(model(x)))
 
 
 def test_a_single_domain_is_trained_like_any_network():

@@ -101,6 +101,7 @@ def show_labels(labels, grey=None, cut=size[0] // 2):
 figure = show_labels({"truth": truth}, image[size[0] // 2, ..., 0])
 marks = [Patch(color=color, label=name) for color, name in zip(COLOURS, tissues, strict=False)]
 figure.legend(handles=marks, loc="outside right center", frameon=False)
+figure.set_size_inches(6.8, 2.9)
 plots.show(
     figure,
     alt="A slice of the specimen: lace of thin walls, lace of thick walls, and solid grey with small "

@@ -1,44 +1,62 @@
 """One pass of the dense twin beside windows, on 256 x 256 pixels with lesson 01's network.
 
-Windows come in the batch that is fastest here; both are timed in turn, warmed up.
+Windows come in several batches, of which the fastest counts. "work" is the ratio of multiply-adds.
 """
 
-import time
-from statistics import median
+from functools import partial
 
-import numpy as np
+import measure
 
-from medseg_tf import data, inference, models
-
-SIDE, WINDOW, BATCHES = 256, 31, (64, 256, 1024, 4096)
+SIDE, WINDOW = 256, 31
 
 
-def seconds(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+def network():
+    from medseg_tf import models
 
+    return models.sliding_window((WINDOW, WINDOW, 1), maps=(16, 16), kernels=(4, 3), dense=(32,))
+
+
+def ready():
+    """The network with the same weights in each process, and the picture."""
+    import keras
+
+    from medseg_tf import data
+
+    keras.utils.set_random_seed(0)
+    return network(), data.phantoms.membranes(1, size=SIDE)[0]
+
+
+def ours():
+    from medseg_tf import inference, models
+
+    net, case = ready()
+    twin = models.dense_twin(net)
+    work = SIDE**2 * models.macs(net) / models.macs(twin, (SIDE + WINDOW - 1,) * 2)
+    return lambda: {"mean": mean(inference.probabilities(twin, case)), "work": work}
+
+
+def windows(batch):
+    from medseg_tf import inference
+
+    net, case = ready()
+    return lambda: {"mean": mean(inference.by_windows(net, case, batch))}
+
+
+def mean(probabilities):
+    return float(probabilities[..., 1].mean())
+
+
+ROWS = [
+    measure.Row(
+        f"every pixel of {SIDE} x {SIDE}, dense twin beside windows",
+        ours,
+        {f"{batch} windows at once": partial(windows, batch) for batch in (256, 1024, 4096)},
+        mark=40,
+        python=measure.HERE,
+        tolerance=1e-4,
+        rounds=5,
+    )
+]
 
 if __name__ == "__main__":
-    net = models.sliding_window((WINDOW, WINDOW, 1), maps=(16, 16), kernels=(4, 3), dense=(32,))
-    twin, case = models.dense_twin(net), data.phantoms.membranes(1, size=SIDE)[0]
-
-    def by_windows(batch):
-        return inference.by_windows(net, case, batch)
-
-    def at_once():
-        return inference.probabilities(twin, case)
-
-    trials = {}
-    for batch in BATCHES:
-        by_windows(batch)
-        trials[batch] = seconds(lambda batch=batch: by_windows(batch))
-    fastest = min(trials, key=trials.get)
-    difference = np.abs(by_windows(fastest) - at_once()).max()
-    rounds = [(seconds(at_once), seconds(lambda: by_windows(fastest))) for _ in range(5)]
-    fast, slow = (median(column) for column in zip(*rounds, strict=True))
-    work = SIDE**2 * models.macs(net) / models.macs(twin, (SIDE + WINDOW - 1,) * 2)
-    print("windows a run: " + ", ".join(f"{b}: {s:.2f} s" for b, s in trials.items()))
-    print(f"largest difference {difference:.1e}")
-    print(f"dense twin {1e3 * fast:.0f} ms, {SIDE**2} windows {1e3 * slow:.0f} ms")
-    print(f"ratio of times {slow / fast:.1f}, of multiply-adds {work:.1f}")
+    measure.main(__doc__, ROWS)

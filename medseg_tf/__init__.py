@@ -7,6 +7,7 @@ import importlib
 
 __version__ = "0.1.0"
 __all__ = [
+    "addons",
     "data",
     "errors",
     "evaluation",
@@ -23,8 +24,8 @@ __all__ = [
     "recipe",
     "training",
 ]
-NEEDS_KERAS = {"evaluation", "inference", "layers", "losses", "models", "planning"}
-NEEDS_KERAS |= {"recipe", "training"}
+NEEDS_KERAS = {"addons", "evaluation", "inference", "layers", "losses", "models", "planning"}
+NEEDS_KERAS |= {"methods", "recipe", "training"}
 
 
 def __getattr__(name):

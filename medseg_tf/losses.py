@@ -48,8 +48,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
         return ops.take(ops.array(self.class_weights, "float32"), ops.cast(y_true, "int32"))
 
     def call(self, y_true, y_pred):
-        # Keras clips probabilities at 1e-7; right after a softmax it uses the logits themselves.
-        return ops.sparse_categorical_crossentropy(ops.cast(y_true, "int32"), y_pred)
+        return cross_entropy(ops.cast(y_true, "int32"), y_pred)
 
     def get_config(self):
         return {"class_weights": self.class_weights, "name": self.name}
@@ -190,6 +189,18 @@ class OutputLoss(keras.losses.Loss):
 
     def get_config(self):
         return {"loss": keras.losses.serialize(self.loss), "name": self.name}
+
+
+def cross_entropy(y_true, y_pred):
+    """-log(probability of the true class), of the shape of y_true.
+
+    Keras clips probabilities at 1e-7; on TensorFlow, right after a softmax, it uses the logits.
+    """
+    if keras.backend.backend() != "torch":
+        return ops.sparse_categorical_crossentropy(y_true, y_pred)
+    # PyTorch 2.13 has no gradient of Keras' call for maps on a processor; for rows it has.
+    rows = ops.reshape(y_true, (-1,)), ops.reshape(y_pred, (-1, y_pred.shape[-1]))
+    return ops.reshape(ops.sparse_categorical_crossentropy(*rows), y_true.shape)
 
 
 def auxiliary_weight(step, steps):

@@ -23,6 +23,7 @@ MAY_IMPORT = {  # area -> areas; what is not listed here may not exist
     "metrics": EVERYONE,
     "losses": EVERYONE,
     "layers": EVERYONE,
+    "addons": EVERYONE,
     "models": EVERYONE | {"layers"},
     **dict.fromkeys(USING, EVERYONE | SCORING | USING),
     "methods": EVERYONE | SCORING | USING,

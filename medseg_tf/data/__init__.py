@@ -2,6 +2,7 @@
 
 import importlib
 
+from medseg_tf.backend import require_backend
 from medseg_tf.data.case import Case, Grid, Scan, slices
 from medseg_tf.data.normalize import window, z_score, z_score_inside
 from medseg_tf.data.sets import available, load
@@ -59,6 +60,8 @@ HOMES = {"Patches": "patches", "resample_case": "resample", "mni152": "head"} | 
 def __getattr__(name):
     if name == "phantoms":
         return importlib.import_module("medseg_tf.data.phantoms")
+    if name == "Patches":  # the one name here that needs Keras
+        require_backend()
     if name in HOMES:
         return getattr(importlib.import_module(f"medseg_tf.data.{HOMES[name]}"), name)
     raise AttributeError(f"module 'medseg_tf.data' has no attribute {name!r}")

@@ -136,5 +136,5 @@ def _nearest(start, goal, spacing):
     if apart.any() and goal.any():
         # Asked once only, so the tree is built the quick way.
         tree = cKDTree(np.argwhere(goal) * spacing, balanced_tree=False, compact_nodes=False)
-        distances[~goal[start]] = tree.query(np.argwhere(apart) * spacing)[0]
+        distances[~goal[start]] = tree.query(np.argwhere(apart) * spacing, workers=-1)[0]
     return distances

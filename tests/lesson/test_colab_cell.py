@@ -19,7 +19,9 @@ QUIET = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "TF_CPP_MIN_
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The package as a wheel, built without the network."""
+    """The package as a wheel: the one that MEDSEG_WHEEL names, or built without the network."""
+    if "MEDSEG_WHEEL" in os.environ:
+        return Path(os.environ["MEDSEG_WHEEL"])
     folder = tmp_path_factory.mktemp("wheel")
     tree = folder / "tree"  # a copy, as building leaves files behind
     shutil.copytree(ROOT / "medseg_tf", tree / "medseg_tf")

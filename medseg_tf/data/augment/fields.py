@@ -39,7 +39,8 @@ def smooth_field(values, shape, matrix=spline_matrix):
     values = values.astype("float32")
     for size in shape:
         # The first axis is used up and comes back as the last: after all, order is restored.
-        values = np.tensordot(values, matrix(size, len(values)), (0, 1))
+        # No tensordot: its threads wait for processors that a training keeps busy.
+        values = np.einsum("p...,sp->...s", values, matrix(size, len(values)))
     return values
 
 

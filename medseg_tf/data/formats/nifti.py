@@ -23,7 +23,8 @@ except ImportError:
 
 TYPES = headers.TYPES
 GZIP = 31  # zlib's word for a stream with gzip's header and checksum
-PIECE = 1 << 26
+STEP = 1 << 18  # bytes of a file that are unpacked at once: what they give stays in the cache
+PIECE = 1 << 26  # bytes that they may give
 
 
 def read(path, label=False, volume=None):
@@ -93,16 +94,18 @@ def pack(array, grid, header, path):
 
 def _pieces(packed):
     """Yield what a gzip file holds; EOFError where it ends early, zlib.error where damaged."""
-    stream = None
-    while packed or stream is None:  # one stream or several; zeros may follow
+    view, start = memoryview(packed), 0
+    while start < len(view) or not start:  # one stream or several; zeros may follow
         stream = zlib.decompressobj(GZIP)
         while not stream.eof:
-            piece = stream.decompress(packed, PIECE)
-            packed = stream.unconsumed_tail
-            if not (piece or packed or stream.eof):
+            part = view[start : start + STEP]
+            piece = stream.decompress(part, PIECE)
+            start += len(part) - len(stream.unconsumed_tail) - len(stream.unused_data)
+            if not (piece or start < len(view) or stream.eof):
                 raise EOFError
             yield piece
-        packed = stream.unused_data.lstrip(b"\0")
+        while view[start : start + 1] == b"\0":
+            start += 1
 
 
 def _unpack(path):
@@ -116,11 +119,13 @@ def _unpack(path):
             f"{path} is not a gzip file (first bytes {packed[:4].hex(' ')}). If it is a plain "
             "NIfTI file, name it .nii."
         )
-    data, size = bytearray(), 0
+    data, size, most = bytearray(), 0, PIECE
     try:
         for piece in _pieces(packed):
             size += len(piece)
-            if len(data) < max(PIECE, _promised(data)):  # memory follows the header, not the zip
+            if len(data) >= most:  # memory follows the header, not the zip
+                most = max(most, _promised(data))
+            if len(data) < most:
                 data += piece
     except EOFError:
         raise DataIntegrityError(

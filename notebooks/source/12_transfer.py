@@ -46,7 +46,7 @@ precision = training.set_precision(lesson.scale(smoke="float32", desktop="float3
 # |---|---|
 # | (a) with few labels, handed-on weights beat fresh ones | fresh weights, the same steps |
 # | (b) with more labels the lead shrinks | the lead with few |
-# | (c) freezing the contracting path helps where labels are few | all layers learn |
+# | (c) freezing the contracting path helps with few labels | all layers learn |
 # | (d) weights from photographs help ultrasound | fresh weights |
 # | (e) a network per video beats one for all | the network left alone |
 # | (f) and it beats a copy | the first outline, repeated |

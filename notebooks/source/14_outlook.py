@@ -132,9 +132,9 @@ rows
 #
 # ### And measured
 #
-# An estimate is no measurement. A process of its own trains a small U-Net for two steps at one side,
-# then at twice that side, and says how much more memory it ever held than before. (Images smaller than
-# these would hide in what loading the framework took for a moment.)
+# An estimate is no measurement. For each side a process of its own trains a small U-Net for two steps
+# and says how much more memory it ever held than before. (Images smaller than these would hide in
+# what loading the framework took for a moment.)
 
 # %%
 MEASURE = """
@@ -149,13 +149,13 @@ def most():  # bytes that this process ever held
 model = models.unet((None, None, 1), 2, width=8, depth=3, padding="same", dropout=0)
 model.compile("adam", "sparse_categorical_crossentropy")
 before = psutil.Process().memory_info().rss
-for side in map(int, sys.argv[1:]):
-    x, y = np.zeros((4, side, side, 1), "float32"), np.zeros((4, side, side), "int32")
-    model.train_on_batch(x, y)  # the first step traces
-    start = time.perf_counter()
-    model.train_on_batch(x, y)
-    seconds = time.perf_counter() - start
-    print(side, most() - before, seconds)
+side = int(sys.argv[1])
+x, y = np.zeros((4, side, side, 1), "float32"), np.zeros((4, side, side), "int32")
+model.train_on_batch(x, y)  # the first step traces
+start = time.perf_counter()
+model.train_on_batch(x, y)
+seconds = time.perf_counter() - start
+print(side, most() - before, seconds)
 """
 
 # %%
@@ -163,12 +163,12 @@ import subprocess
 import sys
 
 sides = lesson.scale(smoke=(64, 128), desktop=(448, 896), paper=(512, 1024))
-command = [sys.executable, "-c", MEASURE, *map(str, sides)]
-printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+how = {"capture_output": True, "text": True, "check": True}
+runs = [subprocess.run([sys.executable, "-c", MEASURE, str(side)], **how) for side in sides]
 small = models.unet((None, None, 1), 2, width=8, depth=3, padding="same", dropout=0)
 measured = Table()
-for line in printed.splitlines()[-len(sides) :]:
-    side, grown, seconds = map(float, line.split())
+for run in runs:
+    side, grown, seconds = map(float, run.stdout.splitlines()[-1].split())
     need = models.training_memory(small, 4, (int(side),) * 2)
     row = {"side": int(side), "estimate (MB)": need / 1e6, "memory grew by (MB)": grown / 1e6}
     measured.append(row | {"seconds a step": seconds})
@@ -189,7 +189,7 @@ lesson.claim(
 # %% [markdown]
 # Ways out, none of them free: a smaller batch; numbers of 16 bits (half the memory; lesson A2);
 # keeping only what enters a stage and computing the rest again on the way back (*checkpointing*,
-# about a third more time); and not reading the whole image at once, which comes next.
+# a third to a half more time); and not reading the whole image at once, which comes next.
 #
 # ## 2 What a shrunk image loses
 #
@@ -436,7 +436,7 @@ for name, pair in {
 raters
 
 # %% [markdown]
-# Each rater is closer to the truth than to the other, as independent errors must have it. (Always
+# Is each rater closer to the truth than to the other? Independent errors must have it so. (Always
 # check that of simulated raters.) Now two networks: one learns from A alone, one from images that
 # were outlined half by A and half by B. **Predict**: will they agree with B better or worse than A
 # does?

@@ -25,13 +25,17 @@ BRAINS, SKIN = "open_ms_data", "PH2"
 CONTRASTS, SIDE, SIZE = 2, 96, (96, 128)  # FLAIR and T1, as in the lesson; pixels of a picture
 LABELLED, EPOCHS, STEPS = 8, 8, 50
 HOW = {"width": 16, "kernels": (7, 6)}
-ARMS = {  # start, locked, deviation, loss
-    "He": (None, False, None, losses.SensitivitySpecificity(0.05)),
-    "RBM": ("rbm", False, None, losses.SensitivitySpecificity(0.05)),
-    "sparse autoencoder": ("sparse", False, None, losses.SensitivitySpecificity(0.05)),
-    "He, locked": (None, True, None, losses.SensitivitySpecificity(0.05)),
-    "RBM, locked": ("rbm", True, None, losses.SensitivitySpecificity(0.05)),
-    "small random": (None, False, 0.01, losses.SensitivitySpecificity(0.05)),
+R = {
+    BRAINS: 0.05,
+    SKIN: 0.5,
+}  # of the loss: as for rare lesions; even, for a mole fills a third of its picture
+ARMS = {  # start, locked, deviation, loss; None: sensitivity and specificity, weighed by R
+    "He": (None, False, None, None),
+    "RBM": ("rbm", False, None, None),
+    "sparse autoencoder": ("sparse", False, None, None),
+    "He, locked": (None, True, None, None),
+    "RBM, locked": ("rbm", True, None, None),
+    "small random": (None, False, 0.01, None),
     "He, r = .02": (None, False, None, losses.SensitivitySpecificity(0.02)),
     "He, r = .3": (None, False, None, losses.SensitivitySpecificity(0.3)),
     "He, cross-entropy": (None, False, None, losses.WeightedCrossEntropy()),
@@ -97,8 +101,9 @@ def pretrained(kind, images, seed):
     return model
 
 
-def train(arm, start, labelled, seed):
+def train(arm, start, labelled, r, seed):
     _, locked, deviation, loss = ARMS[arm]
+    loss = loss or losses.SensitivitySpecificity(r)
     shape = labelled[0].image.array.shape
     model = network(seed, shape, deviation)
     if start is not None:
@@ -134,7 +139,7 @@ def measure_turn(name, learn, labelled, test, seed, rows):
             clock = measure.Clock()
             starts[kind] = pretrained(kind, images, seed), clock.minutes()
         clock = measure.Clock()
-        model = train(arm, starts[kind][0], labelled, seed)
+        model = train(arm, starts[kind][0], labelled, R[name.split(",")[0]], seed)
         took = {"minutes": clock.minutes() + starts[kind][1], "steps": EPOCHS * STEPS}
         took |= {"weights": model.count_params(), "numbers": measure.precision()}
         known, found = (model.predict(x, verbose=0)[..., 1] for x in (own, new))

@@ -145,7 +145,11 @@ def test_a_packed_file_cut_short_anywhere_never_passes(packed, tmp_path):
             Scan.read(path)
 
 
-def test_streams_one_after_the_other_and_zeros_at_the_end_are_gzip_too(packed, tmp_path):
+@pytest.mark.parametrize("step", [7, nifti.STEP])
+def test_streams_one_after_the_other_and_zeros_at_the_end_are_gzip_too(
+    packed, tmp_path, monkeypatch, step
+):
+    monkeypatch.setattr(nifti, "STEP", step)
     plain = gzip.decompress(packed[0])
     path = tmp_path / "two.nii.gz"
     path.write_bytes(gzip.compress(plain[:700]) + gzip.compress(plain[700:]) + bytes(50))

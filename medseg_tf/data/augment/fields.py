@@ -40,7 +40,8 @@ def smooth_field(values, shape, matrix=spline_matrix):
     for size in shape:
         # The first axis is used up and comes back as the last: after all, order is restored.
         # No tensordot: its threads wait for processors that a training keeps busy.
-        values = np.einsum("p...,sp->...s", values, matrix(size, len(values)))
+        columns = matrix(size, len(values)).T
+        values = sum(map(np.multiply.outer, values, columns))
     return values
 
 

@@ -866,6 +866,8 @@ lesson.exercise(l08.check_cluster_scores, cluster_scores)
 #   back they divide textures that thresholds on grey values cannot.
 # - The fair twin of such a method is no threshold but a description of the same neighbourhood that
 #   needs no learning. Where mean and spread tell the textures apart, they are hard to beat.
+# - On the real scans at hand grey values tell the classes apart, and features of the neighbourhood only
+#   blur them: there k-means on voxels was better. Ask what differs before choosing what to learn.
 # - K, the seed, and what a cluster means are not in the data. Scores against labels, which renamed
 #   the clusters, hide that.
 #

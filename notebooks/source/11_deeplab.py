@@ -18,7 +18,8 @@ from scipy import ndimage
 
 from medseg_tf import data, lesson, losses, methods, metrics, models, plots, training
 from medseg_tf.lesson.exercises import l11
-from medseg_tf.models.deeplab import VARIANTS, atrous, enlarge, head, normalized
+from medseg_tf.models.deeplab import VARIANTS, atrous, enlarge, head
+from medseg_tf.models.resnet import conv
 from medseg_tf.table import Table
 
 # Our narrow layers gain nothing from 16 bits.
@@ -238,9 +239,9 @@ def network(rates, stride=4, width=12):
     """A DeepLab in small: (batch, rows, columns, 1) -> probabilities of three classes."""
     keras.utils.set_random_seed(SEED)
     image = keras.Input((None, None, 1))
-    x = normalized(image, width, 3, name="conv1")
+    x = conv(image, width, 3, name="conv1")
     for name, channels in (("conv2", width), ("conv3", 2 * width)):
-        x = normalized(keras.layers.ZeroPadding2D(1)(x), channels, 3, 2, name=name)
+        x = conv(x, channels, 3, 2, name=name)
     if stride > 4:  # a pooling of one position only leaves out
         x = keras.layers.MaxPooling2D(1, stride // 4)(x)
     x = enlarge(head(x, 3, rates, 2 * width, dropout=0), stride)

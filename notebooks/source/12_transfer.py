@@ -483,7 +483,12 @@ def over_views(text, arm, twin, why, source):
 
 over_views(
     "(m) a trunk that five views share beats a network per view",
-    *("a branch per view", "a network per view", "its branches know the view", "Chen 2016"),
+    *(
+        "a branch per view",
+        "a network per view",
+        "likely: five views ask more of a narrow trunk than one",
+        "Chen 2016",
+    ),
 )
 over_views(
     "(n) and a branch per view beats one head for all",
@@ -529,7 +534,7 @@ judge(
     f"Dice of PLAX, {len(some) // frames} patients labelled",
     second - long,
     *(second.mean(), long.mean()),
-    "one network that learns as long, from all patients, does as well",
+    "the rival learns as long, and from all patients",
     "Chen 2016",
 )
 

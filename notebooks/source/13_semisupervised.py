@@ -700,13 +700,15 @@ def judge(text, where, arm, twin, score):
     if not one or not other:
         return
     gains = np.subtract(one, other)
+    childless = any(row.get("students") == 0 for row in rows if row["arm"] == arm)
     lesson.claim(
         text,
         what=f"{score}, {arm} against {twin}",
         measured=np.mean(one),
         against=np.mean(other),
         spread=np.std(gains, ddof=1) if len(gains) > 1 else None,
-        holds=gains.mean() > 0,
+        holds=None if childless else gains.mean() > 0,
+        why="the teacher found too little: no student" if childless else "",
         source="measured results",
     )
 

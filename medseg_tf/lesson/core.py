@@ -80,10 +80,10 @@ def _origin(cases, why):
 def _machine():
     import keras
 
+    from medseg_tf.training.precision import gpu_capability
+
     backend = keras.backend.backend()
-    device = keras.distribution.list_devices()[0].split(":")[0].upper()
-    if device == "CPU":
-        device = f"CPU with {os.cpu_count()} cores"
+    device = "GPU" if gpu_capability() else f"CPU with {os.cpu_count()} cores"
     version = importlib.import_module(backend).__version__
     return (
         f"Runs on {device}, medseg_tf {medseg_tf.__version__}, "

@@ -3,6 +3,7 @@
 import base64
 import functools
 import json
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -113,14 +114,15 @@ def measured(lesson, **where):
         return f"simulated: {judged['what']} {judged['measured']} ({judged['against']})"
     rows = json.loads((RESULTS / f"{lesson}.json").read_text(encoding="utf-8"))["rows"]
     rows = [row for row in rows if row["set"] == where["set"]]
-    return f"{where['set']}: {scored(rows, where['arm'], where['score'])}"
+    return f"{where['set']}: {where['arm']}, {scored(rows, where['arm'], where['score'])}"
 
 
 @functools.cache
 def weights(builder):
     from medseg_tf import models
 
-    return getattr(models, builder)().count_params()
+    model = getattr(models, builder)()
+    return sum(math.prod(one.shape) for one in model.trainable_weights)
 
 
 def claim(lesson, words):

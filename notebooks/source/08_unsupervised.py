@@ -98,6 +98,7 @@ def show_labels(labels, grey=None, cut=size[0] // 2):
     return figure
 
 
+# %%
 figure = show_labels({"truth": truth}, image[size[0] // 2, ..., 0])
 marks = [Patch(color=color, label=name) for color, name in zip(COLOURS, tissues, strict=False)]
 figure.legend(handles=marks, loc="outside right center", frameon=False)

@@ -713,6 +713,7 @@ def judge(text, where, arm, twin, score):
     )
 
 
+# %%
 if real:
     place = "breast-cancer table"
     judge("(i) rounds label better than at once, real", place, "in rounds", "at once", "labels")

@@ -48,7 +48,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
         return ops.take(ops.array(self.class_weights, "float32"), ops.cast(y_true, "int32"))
 
     def call(self, y_true, y_pred):
-        return cross_entropy(ops.cast(y_true, "int32"), y_pred)
+        return cross_entropy(y_true, y_pred)
 
     def get_config(self):
         return {"class_weights": self.class_weights, "name": self.name}
@@ -192,15 +192,17 @@ class OutputLoss(keras.losses.Loss):
 
 
 def cross_entropy(y_true, y_pred):
-    """-log(probability of the true class), of the shape of y_true.
+    """-log(probability of the true class), of the shape of y_true: the same on every backend.
 
-    Keras clips probabilities at 1e-7; on TensorFlow, right after a softmax, it uses the logits.
+    Right after a softmax TensorFlow's own takes the logits, so that pixels of probability 0 learn,
+    too. On others Keras clips at 1e-7, below which nothing learns, and PyTorch 2.13 has no gradient
+    of it for maps on a processor: there it is written out, and equal down to 1e-30.
     """
-    if keras.backend.backend() != "torch":
+    y_true = ops.cast(y_true, "int32")
+    if keras.backend.backend() == "tensorflow":
         return ops.sparse_categorical_crossentropy(y_true, y_pred)
-    # PyTorch 2.13 has no gradient of Keras' call for maps on a processor; for rows it has.
-    rows = ops.reshape(y_true, (-1,)), ops.reshape(y_pred, (-1, y_pred.shape[-1]))
-    return ops.reshape(ops.sparse_categorical_crossentropy(*rows), y_true.shape)
+    probability = ops.take_along_axis(y_pred, y_true[..., None], axis=-1)[..., 0]
+    return -ops.log(ops.maximum(probability, 1e-30))
 
 
 def auxiliary_weight(step, steps):

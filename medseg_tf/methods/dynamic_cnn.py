@@ -114,7 +114,7 @@ class Stage:
         kind = keras.layers.BatchNormalization
         self.model, self.still = model, still
         self.hold = hold and any(isinstance(layer, kind) for layer in every_layer(model))
-        self.twin = keras.Model(model.inputs, model.outputs)  # shares layers; compiled apart
+        self.twin = keras.Model(model.inputs[0], model.outputs[0])  # shares layers; compiled apart
         self.choose()
         self.twin.compile(keras.optimizers.Adam(rate), DiceCrossEntropy())
         self.twin.optimizer.build(self.twin.trainable_variables)

@@ -38,7 +38,7 @@ def sample_hidden(mu, rng):
 
     rng: numpy Generator. Source: Nair, Hinton, ICML 2010 (NReLU).
     """
-    noise = rng.standard_normal(ops.shape(mu), "float32")
+    noise = ops.convert_to_tensor(rng.standard_normal(ops.shape(mu), "float32"))
     return ops.relu(mu + noise * ops.sqrt(ops.sigmoid(mu)))
 
 
@@ -128,7 +128,7 @@ def train_rbm(
         way, error = contrastive_divergence(now, ops.convert_to_tensor(images[rows]), rng, activity)
         way = way._replace(filters=way.filters - decay * now.filters)
         optimizer.apply([-direction for direction in way], rbm)
-        errors.append(float(error))
+        errors.append(float(ops.convert_to_numpy(error)))
     return RBM(*(ops.convert_to_numpy(variable) for variable in rbm)), errors
 
 

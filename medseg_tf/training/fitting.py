@@ -136,6 +136,8 @@ def adamw(horizon, first):
 def prepare(model, optimizer, loss):
     """Compile, and make the optimizer's variables now: the first tracing is much shorter then."""
     several = len(model.outputs) > 1
+    if loss == "sparse_categorical_crossentropy":
+        loss = losses.cross_entropy  # which all backends can train maps by
     model.compile(optimizer=optimizer, loss=losses.OutputLoss(loss) if several else loss)
     if several:  # makes the variables of each output's mean loss: else the step is traced twice
         blank = [keras.ops.zeros([1] * (len(o.shape) - 1) + [o.shape[-1]]) for o in model.outputs]

@@ -7,7 +7,8 @@ It holds
     model.weights.h5  the best weights so far; in the end the model's (with recipe.json a model
                       folder, which medseg_tf.load_model opens)
 Each file is written under another name and put in place in one step, so a run killed at any
-moment goes on from its last whole epoch and ends with the weights of the unbroken run.
+moment goes on from its last whole epoch and ends with the weights of the unbroken run (on PyTorch
+only without dropout, which is drawn there from a generator that no variable holds).
 """
 
 import json

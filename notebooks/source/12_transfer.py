@@ -515,15 +515,16 @@ def look(times=1):
 
 
 some = labelled(lesson.scale(smoke=2, desktop=6))
-networks = methods.refine(some, look(), stages=2, seed=SEED)
+stages = lesson.scale(smoke=1, desktop=2)
+networks = methods.refine(some, look(), stages, seed=SEED)
 ways = {
     "first look": networks[:1],
     "second look": networks,
     "one look, four times the steps": [[look(4)(some)]],
 }
 refined = {}
-for name, stages in ways.items():
-    maps = [methods.refined_maps(stages, case) for case in target_test]
+for name, trained in ways.items():
+    maps = [methods.refined_maps(trained, case) for case in target_test]
     refined[name] = by_case([one.argmax(-1) for one in maps])
     print(f"{name}: Dice {refined[name].mean():.3f}")
 

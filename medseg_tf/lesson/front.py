@@ -21,8 +21,6 @@ SCORES = {
     "jaccard": "IoU",
     "accuracy": "accuracy",
 }
-
-
 KNOWN = tomllib.loads(Path(__file__).with_name("systems.toml").read_text(encoding="utf-8"))
 ENGLISH = {
     "lessons": ("lesson", "claims that held", "on real sets, mean over seeds (without learning)"),

@@ -78,6 +78,7 @@ def fit_domains(network, patches, epochs, learning_rate=1e-3, decay=1e-4):
     rate = keras.optimizers.schedules.PolynomialDecay(learning_rate, epochs * steps, power=0.9)
     losses = [WeightedCrossEntropy() for _ in range(count)]
     network.compile(keras.optimizers.AdamW(rate, weight_decay=decay), losses)
+    network.optimizer.build(network.trainable_variables)  # or the first step is traced twice
     own = np.repeat(np.eye(count, dtype="float32"), [one.batch for one in patches], axis=1)
     own = list(own) if count > 1 else own[0]  # Keras takes no list for a single output
     history = []

@@ -68,7 +68,7 @@ def fit(
     """
     started = time.monotonic()
     check(model, patches, optimizer, validation, epochs, minutes, learning_rate)
-    announce(model, patches)
+    announce(model, patches, steady(model, patches.size))
     folder = folder and Path(folder)
     run = {}
     if folder:
@@ -116,15 +116,15 @@ def fit(
     return keep.history
 
 
-def announce(model, patches):
-    """Print what memory training takes where it is much, and which layers need float32."""
+def announce(model, patches, in_float32):
+    """Print what memory training takes where it is much, and which layers compute in float32."""
     need = models.training_memory(model, patches.batch, patches.size)
     if need > MUCH:
         shape = " x ".join(map(str, (patches.batch, *patches.size, patches.channels)))
         print(f"{model.name}: batches of {shape} take about {need / 1e9:.3g} GB of memory")
-    small = steady(model, patches.size)
-    if small:
-        print(f"{model.name}: {', '.join(small)} in float32, their maps being smaller than kernels")
+    if in_float32:
+        names = ", ".join(in_float32)
+        print(f"{model.name}: {names} in float32, their maps being smaller than kernels")
 
 
 def adamw(horizon, first):

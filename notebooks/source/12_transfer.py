@@ -438,7 +438,7 @@ judge(
 # head for all. **Predict**: which of the three labels new patients best?
 
 # %%
-together = lesson.scale(smoke=views[:2], desktop=views)
+together = lesson.scale(smoke=views[:1], desktop=views)
 domains = {view: cines(view, contrast=0.75) for view in together}
 
 
